@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import ClassVar, TypedDict
+from typing import ClassVar, Self, TypedDict
 
 
 class ApiError(Exception):
@@ -125,5 +125,5 @@ class Invalid(ApiError):
         self.problems = problems
 
     @classmethod
-    def at(cls, *loc: str | int, msg: str, kind: str = "value_error") -> Invalid:
+    def at(cls, *loc: str | int, msg: str, kind: str = "value_error") -> Self:
         return cls([{"loc": list(loc), "msg": msg, "type": kind}])
