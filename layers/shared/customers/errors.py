@@ -1,4 +1,4 @@
-"""Errors that a caller may see. Each carries its HTTP status and a stable machine-readable code; `api` turns it into a response."""
+"""Errors that a caller may see. Each carries its HTTP status and a stable code; `api` turns it into a response."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,7 +8,8 @@ from typing import ClassVar, Self, TypedDict
 class ApiError(Exception):
     """Base of every error that becomes a response.
 
-    `detail` is the sentence that the caller reads, `members` are extra members of the problem document (RFC 9457, section 3.2).
+    `detail` is the sentence that the caller reads, `members` are further members of the problem document (RFC 9457,
+    section 3.2).
     """
 
     status: ClassVar[HTTPStatus]
@@ -24,7 +25,7 @@ class ApiError(Exception):
 
 
 class Unauthorized(ApiError):
-    """No credential, or one that does not hold. `reason` is an RFC 6750 error code; absent when no credential was sent."""
+    """No credential, or one that does not hold. `reason` is an RFC 6750 error code; None: no credential was sent."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "unauthorized"

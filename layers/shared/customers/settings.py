@@ -25,7 +25,9 @@ class _FromEnvironment(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problems = "; ".join(f"{str(e['loc'][0]).upper() if e['loc'] else cls.__name__}: {e['msg']}" for e in error.errors())
+            problems = "; ".join(
+                f"{str(e['loc'][0]).upper() if e['loc'] else cls.__name__}: {e['msg']}" for e in error.errors()
+            )
             raise SettingsError(problems) from None  # the chained error would print the values
 
 

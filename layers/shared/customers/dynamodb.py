@@ -1,0 +1,251 @@
+"""The wire: one DynamoDB client, its limits on time and attempts, and the one way to write.
+
+No call outlives its handler. Each attempt takes at most CONNECT + READ seconds, at most ATTEMPTS of them are made, and
+none is begun when less time is left than it may need (`Table.begin`).
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from customers.errors import Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CONNECT_SECONDS = 1
+READ_SECONDS = 2
+ATTEMPTS = 3  # of one request by the SDK, the first included
+SDK_SLEEP_SECONDS = 2  # the longest pause of botocore's standard mode before a third attempt
+ATTEMPT_MILLISECONDS = (
+    1000 * (CONNECT_SECONDS + READ_SECONDS + SDK_SLEEP_SECONDS) + 500
+)  # what one more attempt may take
+TRANSACTION_ATTEMPTS = 8  # of one transaction that meets others; botocore retries none of them
+CONFLICT_SLEEP_SECONDS = 0.05  # first pause's upper bound, doubled each time: 6 s in all at the most, 3 s on average
+BATCH_GET_ITEMS = 100  # DynamoDB's limit for one BatchGetItem
+CONNECTIONS = 32  # of one function to DynamoDB; a listing reads partitions side by side
+
+type Item = dict[str, Any]
+
+THROTTLED = {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
+# Reasons of a cancelled transaction that say nothing about the data: the same transaction may be sent again.
+TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+UNREADABLE = (
+    ValueError,
+    ResponseParserError,
+)  # a 200 whose body is not what DynamoDB sends: no error of botocore's own
+
+_serialize: Callable[[Any], Any] = TypeSerializer().serialize
+_deserialize: Callable[[Any], Any] = TypeDeserializer().deserialize
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One item of a transaction; `names` fill the `#name`s of its expressions, `values` the `:name`s.
+
+    `kind` is Put (with `item`), Update (with `update`), Delete or ConditionCheck.
+    """
+
+    kind: str
+    key: Mapping[str, str] = field(default_factory=dict[str, str])
+    item: Mapping[str, Any] | None = None
+    update: str | None = None
+    condition: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def request(self, table: str) -> dict[str, Any]:
+        """The entry of a TransactWriteItems request."""
+        body = {
+            "TableName": table,
+            "Item": encode(self.item) if self.item is not None else None,
+            "Key": encode(self.key) if self.item is None else None,
+            "UpdateExpression": self.update,
+            "ConditionExpression": self.condition,
+            "ExpressionAttributeNames": dict(self.names),
+            "ExpressionAttributeValues": encode(self.values),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD" if self.condition else None,
+        }
+        return {self.kind: {name: value for name, value in body.items() if value}}
+
+
+class Cancelled(Exception):  # noqa: N818 - a decision of the table's, not a fault
+    """A condition of a transaction did not hold, so nothing was written.
+
+    `failed` maps the position of each write whose condition failed to the item that it met (empty: there was none);
+    `oversized` are the positions of writes that would have made their item larger than DynamoDB's 400 KB.
+    """
+
+    def __init__(self, failed: Mapping[int, Item], oversized: Sequence[int]) -> None:
+        super().__init__("transaction cancelled")
+        self.failed = failed
+        self.oversized = oversized
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a Query: items, how many it counted, and the key to go on from (None: the last page)."""
+
+    items: list[Item]
+    count: int
+    last_key: Item | None
+
+
+class Table:
+    """The table through DynamoDB's low-level client. Safe for threads; every method may raise `Unavailable`."""
+
+    def __init__(self, name: str, client: "DynamoDBClient | None" = None) -> None:
+        self.name = name
+        self._client = client or _client()
+        self._remaining: Callable[[], int] = lambda: 1 << 31
+        self._client.meta.events.register("before-send.dynamodb", self._refuse_late_attempt)
+
+    def begin(self, remaining_milliseconds: Callable[[], int]) -> None:
+        """Start an invocation: from now on no attempt begins that could outlast `remaining_milliseconds`."""
+        self._remaining = remaining_milliseconds
+
+    def _refuse_late_attempt(self, **_: object) -> None:
+        if self._remaining() < ATTEMPT_MILLISECONDS:
+            raise Unavailable
+
+    def get(self, key: Mapping[str, str], *, consistent: bool = True) -> Item | None:
+        response = self._call(
+            lambda: self._client.get_item(TableName=self.name, Key=encode(key), ConsistentRead=consistent)
+        )
+        return decode(response["Item"]) if "Item" in response else None
+
+    def query(self, *, start: Item | None = None, values: Mapping[str, Any], **request: Any) -> Page:
+        """One page of a Query; `values` and `start` are plain, `request` is the rest as DynamoDB takes it."""
+        if start:
+            request["ExclusiveStartKey"] = encode(start)
+        response = self._call(
+            lambda: self._client.query(TableName=self.name, ExpressionAttributeValues=encode(values), **request)
+        )
+        last = response.get("LastEvaluatedKey")
+        return Page(
+            [decode(item) for item in response.get("Items", [])], response["Count"], decode(last) if last else None
+        )
+
+    def pages(self, *, values: Mapping[str, Any], **request: Any) -> Iterator[Page]:
+        """Every page of a Query, each read when it is asked for."""
+        start: Item | None = None
+        while True:
+            page = self.query(start=start, values=values, **request)
+            yield page
+            start = page.last_key
+            if start is None:
+                return
+
+    def batch_get(self, keys: Sequence[Mapping[str, str]]) -> list[Item]:
+        """Items of at most BATCH_GET_ITEMS keys, in no order; keys without an item are left out."""
+        found: list[Item] = []
+        wanted: Any = {self.name: {"Keys": [encode(key) for key in keys]}} if keys else {}
+        for attempt in range(TRANSACTION_ATTEMPTS):
+            if not wanted:
+                return found
+            if attempt:
+                _pause(attempt)
+            response = self._call(partial(self._client.batch_get_item, RequestItems=wanted))
+            found += [decode(item) for item in response["Responses"].get(self.name, [])]
+            wanted = response.get("UnprocessedKeys")
+        raise Unavailable
+
+    def transact(self, *writes: Write) -> None:
+        """Carry out all writes or none, exactly once, however often the wire loses a request or its answer.
+
+        The token that makes it once is the same on every attempt; DynamoDB remembers it for ten minutes.
+        Raises `Cancelled` when a condition does not hold, `Unavailable` when others held the items for too long.
+        """
+        request: Any = {
+            "TransactItems": [write.request(self.name) for write in writes],
+            "ClientRequestToken": str(uuid4()),
+        }
+        for attempt in range(TRANSACTION_ATTEMPTS):
+            if attempt:
+                _pause(attempt)
+            try:
+                self._client.transact_write_items(**request)
+            except ClientError as error:
+                _raise_unless_transient(error)
+            except UNREADABLE:
+                continue  # an answer was lost on its way; the token makes the repetition harmless
+            except BotoCoreError as error:  # the SDK has made its attempts
+                raise Unavailable from error
+            else:
+                return
+        raise Unavailable
+
+    def delete(self, key: Mapping[str, str]) -> None:
+        """Delete one item; deleting what is gone already is no error."""
+        self._call(lambda: self._client.delete_item(TableName=self.name, Key=encode(key)))
+
+    def _call[T](self, call: Callable[[], T]) -> T:
+        """A call that may be repeated without harm; whatever the SDK could not heal becomes `Unavailable`."""
+        try:
+            return call()
+        except ClientError as error:
+            if (
+                error.response["Error"]["Code"] in THROTTLED
+                or error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR
+            ):
+                raise Unavailable from error
+            raise  # DynamoDB will never take this request: a bug or a missing permission, not bad weather
+        except (BotoCoreError, *UNREADABLE) as error:
+            raise Unavailable from error
+
+
+def encode(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Python values to DynamoDB's typed ones; absent (None) attributes are left out."""
+    return {name: _serialize(value) for name, value in item.items() if value is not None}
+
+
+def decode(item: Mapping[str, Any]) -> Item:
+    """DynamoDB's typed values to Python's; a number is a `Decimal`."""
+    return {name: _deserialize(value) for name, value in item.items()}
+
+
+def _client() -> "DynamoDBClient":
+    return boto3.client(
+        "dynamodb",
+        config=Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            max_pool_connections=CONNECTIONS,
+            tcp_keepalive=True,
+        ),
+    )
+
+
+def _pause(attempt: int) -> None:
+    """Full jitter: writers that met once do not meet again (Brooker, "Exponential Backoff And Jitter", AWS 2015)."""
+    time.sleep(random.uniform(0, CONFLICT_SLEEP_SECONDS * 2 ** (attempt - 1)))  # noqa: S311 - not a secret
+
+
+def _raise_unless_transient(error: ClientError) -> None:
+    """Return when the same transaction may be sent again; otherwise raise what its cancellation means."""
+    code = error.response["Error"]["Code"]
+    if code == "TransactionInProgressException" or code in THROTTLED:
+        return
+    if code != "TransactionCanceledException":
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Unavailable from error
+        raise error
+    reasons: Sequence[Any] = error.response.get("CancellationReasons", [])
+    failed = {at: decode(r.get("Item", {})) for at, r in enumerate(reasons) if r["Code"] == "ConditionalCheckFailed"}
+    oversized = [at for at, reason in enumerate(reasons) if reason["Code"] == "ValidationError"]
+    if failed or oversized:
+        raise Cancelled(failed, oversized) from error
+    if not any(reason["Code"] in TRANSIENT for reason in reasons):
+        raise error

@@ -1,0 +1,258 @@
+"""Every key and every index attribute of the table, and the text folding behind them. Nothing else builds a key.
+
+Items (`pk`, `sk`):
+
+| item             | pk                           | sk                       |
+|------------------|------------------------------|--------------------------|
+| customer         | `CUSTOMER#<id>`              | `#CUSTOMER`              |
+| stats, targets   | `CUSTOMER#<id>`              | `#STATS`, `#TARGET#…`    |
+| activity         | `CUSTOMER#<id>`              | `ACTIVITY#<time>#<id>`   |
+| unique key       | `KEY#<owner>#<customer_id>`  | `#KEY`                   |
+| count            | `OWNER#<owner>`              | `COUNT#<shard>`          |
+| tombstone        | `OWNER#<owner>`              | `TOMBSTONE#<time>#<id>`  |
+| owner            | `OWNERS`                     | `<owner>`                |
+| idempotency      | `IDEMPOTENCY#<owner>#<hash>` | `#IDEMPOTENCY`           |
+| API key          | `APIKEY#<key id>`            | `#APIKEY`                |
+| API key of owner | `OWNER#<owner>`              | `APIKEY#<key id>`        |
+
+Access patterns, and what each reads (a unit is 4 KB consistent, 8 KB otherwise):
+
+| question                          | request                                              | consistent | size             |
+|-----------------------------------|------------------------------------------------------|------------|------------------|
+| one customer                      | GetItem                                              | yes        | the record       |
+| a customer's detail               | Query `CUSTOMER#<id>`, sk begins with `#`            | yes        | what begins so   |
+| is this customer_id free?         | the condition on the unique key's Put                | yes        | nothing          |
+| how many, by state and status?    | Query `OWNER#<owner>`, sk begins with `COUNT#`       | yes        | COUNT_SHARDS     |
+| the newest page                   | Query `by_created`                                   | no         | the page         |
+| a page in another order           | Query that index, BatchGetItem of the page           | no         | entries + page   |
+| how many in a range of dates?     | Query COUNT on `by_status`, one for each status      | no         | the range's keys |
+| whose text contains `q`?          | Query `directory` in ranges of id, BatchGetItem      | no         | the directory    |
+| every owner (administrators)      | Query `OWNERS`                                       | no         | the registry     |
+| what is due for purge?            | Query `by_purge`, one for each purge shard           | no         | what is due      |
+
+An owner id never contains a `#` (`auth` refuses it), so no two owners' keys can meet.
+"""
+
+import re
+import unicodedata
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Self
+
+type State = Literal["live", "deleted", "purging"]
+type Key = dict[str, str]
+
+COUNT_SHARDS = (
+    16  # writers of one owner that meet on a count item conflict; 16 items of some 250 bytes are one 4 KB read
+)
+PURGE_SHARDS = 8  # the due list is read shard by shard; spreads the deletes of a mass purge
+MAX_SORT_KEY_BYTES = 900  # DynamoDB allows 1,024 for all sort attributes together; created_at and id take 63
+ABSENT = "\U0010ffff"  # sorts after every other string in UTF-8; an index drops an item that lacks a key attribute
+SEPARATOR = "\x1f"  # between the fields of the directory; no input contains it and no search term can span it
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_TIME_LETTERS = 11  # 26**11 microseconds reach the year 2086
+_DIRECTORY_TEXTS = ("name", "surname", "email", "customer_id", "phone")
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A global secondary index: its name and its sort attributes after the partition (`owner_id`, `state`)."""
+
+    name: str
+    sort: tuple[str, ...]
+
+
+BY_CREATED = Index("by_created", ("created_at", "id"))
+BY_UPDATED = Index("by_updated", ("updated_at", "id"))
+BY_STATUS = Index("by_status", ("status_key", "created_at", "id"))
+DIRECTORY = Index("directory", ("pk",))
+BY_PURGE = Index("by_purge", ("purge_at",))
+SORT_INDEXES: Mapping[str, Index] = {
+    "created_at": BY_CREATED,
+    "updated_at": BY_UPDATED,
+    "status": BY_STATUS,
+    **{
+        field: Index(f"by_{field}", (f"{field}_key", "id"))
+        for field in ("name", "surname", "email", "phone", "customer_id")
+    },
+}
+
+
+def customer(id: str) -> Key:
+    return {"pk": f"CUSTOMER#{id}", "sk": "#CUSTOMER"}
+
+
+def id_of(pk: str) -> str:
+    """The customer's id in the `pk` of any item of its collection."""
+    return pk.removeprefix("CUSTOMER#")
+
+
+def unique(owner_id: str, customer_id: str) -> Key:
+    return {"pk": f"KEY#{owner_id}#{customer_id}", "sk": "#KEY"}
+
+
+def counts(owner_id: str) -> tuple[str, str]:
+    """Partition key and sort key prefix of an owner's count items."""
+    return f"OWNER#{owner_id}", "COUNT#"
+
+
+def count(owner_id: str, id: str) -> Key:
+    return {"pk": f"OWNER#{owner_id}", "sk": f"COUNT#{_shard(id, COUNT_SHARDS):02}"}
+
+
+def count_name(state: State, status_key: str) -> str:
+    """Name of the number in a count item that holds how many customers have this state and status."""
+    return f"{state}#{status_key}"
+
+
+def tombstone(owner_id: str, time: str, id: str) -> Key:
+    return {"pk": f"OWNER#{owner_id}", "sk": f"TOMBSTONE#{time}#{id}"}
+
+
+def owner(owner_id: str) -> Key:
+    return {"pk": "OWNERS", "sk": owner_id}
+
+
+def idempotency(owner_id: str, hashed_key: str) -> Key:
+    return {"pk": f"IDEMPOTENCY#{owner_id}#{hashed_key}", "sk": "#IDEMPOTENCY"}
+
+
+def api_key(key_id: str) -> Key:
+    return {"pk": f"APIKEY#{key_id}", "sk": "#APIKEY"}
+
+
+def owner_api_key(owner_id: str, key_id: str) -> Key:
+    return {"pk": f"OWNER#{owner_id}", "sk": f"APIKEY#{key_id}"}
+
+
+def purge_shard(id: str) -> str:
+    return str(_shard(id, PURGE_SHARDS))
+
+
+def _shard(id: str, shards: int) -> int:
+    return zlib.crc32(id.encode()) % shards
+
+
+def timestamp(time: datetime) -> str:
+    """Fixed-width UTC ISO 8601 with microseconds, so that text order is time order: `2026-01-31T09:30:00.000000Z`."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+
+def fold(text: str) -> str:
+    """Text without case and accents: decomposed (NFKD), combining marks dropped, case folded.
+
+    The result never contains A-Z and folding it again changes nothing; some characters fold to nothing or to a space.
+    """
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+
+
+def text_key(folded: str) -> str:
+    """Sort key of a folded text: cut to what an index takes, at a character's boundary; `ABSENT` for none."""
+    if len(folded) * 4 > MAX_SORT_KEY_BYTES:
+        folded = folded.encode()[:MAX_SORT_KEY_BYTES].decode(errors="ignore")
+    return folded.replace(ABSENT, "\U0010fffe") or ABSENT
+
+
+def status_key(status: str | None) -> str:
+    return text_key(fold(status or ""))
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryEntry:
+    """What the directory knows of a customer: folded texts (phone: digits only; "" = absent), status key and times.
+
+    `created_at` and `updated_at` are timestamps as `timestamp` writes them.
+    """
+
+    name: str
+    surname: str
+    email: str
+    customer_id: str
+    phone: str
+    status_key: str
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, record: Mapping[str, object]) -> Self:
+        """The entry of a record's own fields."""
+        texts = {field: fold(str(record.get(field) or "")) for field in _DIRECTORY_TEXTS}
+        texts["phone"] = re.sub(r"[^0-9]", "", texts["phone"])
+        status = record.get("status")
+        return cls(
+            **texts,
+            status_key=status_key(str(status) if status is not None else None),
+            created_at=str(record["created_at"]),
+            updated_at=str(record["updated_at"]),
+        )
+
+    def index_attributes(self) -> dict[str, str]:
+        """The attributes that a customer item carries for its indexes only."""
+        texts = {f"{field}_key": text_key(getattr(self, field)) for field in _DIRECTORY_TEXTS}
+        return texts | {"status_key": self.status_key, "d": self.pack()}
+
+    def sort_value(self, sort_field: str) -> str:
+        """The first sort attribute that this customer has in the index of `sort_field`."""
+        if sort_field in _DIRECTORY_TEXTS:
+            return text_key(getattr(self, sort_field))
+        return str(getattr(self, {"status": "status_key"}.get(sort_field, sort_field)))
+
+    def pack(self) -> str:
+        """One attribute for the index `directory`.
+
+        Status and times are written in the letters A-Z, which folded text never contains, so that a server-side
+        `contains` of a folded term can only match text.
+        """
+        texts = (getattr(self, field) for field in _DIRECTORY_TEXTS)
+        return SEPARATOR.join(
+            (*texts, _time_letters(self.created_at) + _time_letters(self.updated_at) + _text_letters(self.status_key))
+        )
+
+    @classmethod
+    def unpack(cls, packed: str) -> Self:
+        *texts, letters = packed.split(SEPARATOR)
+        created_at, updated_at = letters[:_TIME_LETTERS], letters[_TIME_LETTERS : 2 * _TIME_LETTERS]
+        return cls(
+            **dict(zip(_DIRECTORY_TEXTS, texts, strict=True)),
+            status_key=_letters_text(letters[2 * _TIME_LETTERS :]),
+            created_at=_letters_time(created_at),
+            updated_at=_letters_time(updated_at),
+        )
+
+
+def _to_letters(number: int) -> str:
+    letters = ""
+    while number:
+        number, digit = divmod(number, 26)
+        letters = _LETTERS[digit] + letters
+    return letters
+
+
+def _from_letters(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("A")
+    return number
+
+
+def _time_letters(time: str) -> str:
+    since = datetime.fromisoformat(time) - _EPOCH
+    return _to_letters(since // timedelta(microseconds=1)).rjust(_TIME_LETTERS, "A")
+
+
+def _letters_time(letters: str) -> str:
+    return timestamp(_EPOCH + timedelta(microseconds=_from_letters(letters)))
+
+
+def _text_letters(text: str) -> str:
+    return _to_letters(int.from_bytes(text.encode()))
+
+
+def _letters_text(letters: str) -> str:
+    number = _from_letters(letters)
+    return number.to_bytes((number.bit_length() + 7) // 8).decode()
