@@ -80,7 +80,7 @@ class Write:
         return {self.kind: {name: value for name, value in body.items() if value}}
 
 
-class Cancelled(Exception):  # noqa: N818 - a decision of the table's, not a fault
+class Cancelled(Exception):
     """A condition of a transaction did not hold, so nothing was written.
 
     `failed` maps the position of each write whose condition failed to the item that it met (empty: there was none);

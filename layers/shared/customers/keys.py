@@ -17,18 +17,18 @@ Items (`pk`, `sk`):
 
 Access patterns, and what each reads (a unit is 4 KB consistent, 8 KB otherwise):
 
-| question                          | request                                              | consistent | size             |
-|-----------------------------------|------------------------------------------------------|------------|------------------|
-| one customer                      | GetItem                                              | yes        | the record       |
-| a customer's detail               | Query `CUSTOMER#<id>`, sk begins with `#`            | yes        | what begins so   |
-| is this customer_id free?         | the condition on the unique key's Put                | yes        | nothing          |
-| how many, by state and status?    | Query `OWNER#<owner>`, sk begins with `COUNT#`       | yes        | COUNT_SHARDS     |
-| the newest page                   | Query `by_created`                                   | no         | the page         |
-| a page in another order           | Query that index, BatchGetItem of the page           | no         | entries + page   |
-| how many in a range of dates?     | Query COUNT on `by_status`, one for each status      | no         | the range's keys |
-| whose text contains `q`?          | Query `directory` in ranges of id, BatchGetItem      | no         | the directory    |
-| every owner (administrators)      | Query `OWNERS`                                       | no         | the registry     |
-| what is due for purge?            | Query `by_purge`, one for each purge shard           | no         | what is due      |
+| question                       | request                                            | reads              |
+|--------------------------------|----------------------------------------------------|--------------------|
+| one customer                   | GetItem, consistent                                | the record         |
+| a customer's detail            | Query `CUSTOMER#<id>`, `#…`, consistent            | what begins so     |
+| is this customer_id free?      | the condition on the unique key's Put              | nothing            |
+| how many, by state and status? | Query `OWNER#<owner>`, `COUNT#…`, consistent       | COUNT_SHARDS items |
+| the newest page                | Query `by_created`                                 | the page           |
+| a page in another order        | Query that index, BatchGetItem of the page         | keys and the page  |
+| how many in a range of dates?  | Query COUNT on `by_status`, one for each status    | the range's keys   |
+| whose text contains `q`?       | Query `directory` in ranges of id, BatchGetItem    | the directory      |
+| every owner (administrators)   | Query `OWNERS`                                     | the registry       |
+| what is due for purge?         | Query `by_purge`, one for each purge shard         | what is due        |
 
 An owner id never contains a `#` (`auth` refuses it), so no two owners' keys can meet.
 """
