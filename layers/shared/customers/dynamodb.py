@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -31,9 +32,10 @@ SDK_SLEEP_SECONDS = 2  # the longest pause of botocore's standard mode before a 
 ATTEMPT_MILLISECONDS = (
     1000 * (CONNECT_SECONDS + READ_SECONDS + SDK_SLEEP_SECONDS) + 500
 )  # what one more attempt may take
-TRANSACTION_ATTEMPTS = 8  # of one transaction that meets others; botocore retries none of them
+CONTENTION_ATTEMPTS = 8  # of a transaction that meets others (botocore retries none), or a batch with leftovers
 CONFLICT_SLEEP_SECONDS = 0.05  # first pause's upper bound, doubled each time: 6 s in all at the most, 3 s on average
 BATCH_GET_ITEMS = 100  # DynamoDB's limit for one BatchGetItem
+BATCH_WRITE_ITEMS = 25  # DynamoDB's limit for one BatchWriteItem
 CONNECTIONS = 32  # of one function to DynamoDB; a listing reads partitions side by side
 
 type Item = dict[str, Any]
@@ -83,14 +85,22 @@ class Write:
 class Cancelled(Exception):
     """A condition of a transaction did not hold, so nothing was written.
 
-    `failed` maps the position of each write whose condition failed to the item that it met (empty: there was none);
-    `oversized` are the positions of writes that would have made their item larger than DynamoDB's 400 KB.
+    `failed` maps the name of each write whose condition failed to the item that it met (empty: there was none);
+    `oversized` names the writes that would have made their item larger than DynamoDB's 400 KB.
     """
 
-    def __init__(self, failed: Mapping[int, Item], oversized: Sequence[int]) -> None:
+    def __init__(self, failed: Mapping[str, Item], oversized: Sequence[str]) -> None:
         super().__init__("transaction cancelled")
         self.failed = failed
         self.oversized = oversized
+
+
+class Contended(Unavailable):
+    """A transaction kept meeting others on the items of the writes `names`."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = names
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +161,7 @@ class Table:
         """Items of at most BATCH_GET_ITEMS keys, in no order; keys without an item are left out."""
         found: list[Item] = []
         wanted: Any = {self.name: {"Keys": [encode(key) for key in keys]}} if keys else {}
-        for attempt in range(TRANSACTION_ATTEMPTS):
+        for attempt in range(CONTENTION_ATTEMPTS):
             if not wanted:
                 return found
             if attempt:
@@ -161,34 +171,47 @@ class Table:
             wanted = response.get("UnprocessedKeys")
         raise Unavailable
 
-    def transact(self, *writes: Write) -> None:
+    def transact(self, writes: Mapping[str, Write]) -> None:
         """Carry out all writes or none, exactly once, however often the wire loses a request or its answer.
 
-        The token that makes it once is the same on every attempt; DynamoDB remembers it for ten minutes.
-        Raises `Cancelled` when a condition does not hold, `Unavailable` when others held the items for too long.
+        The token that makes it once is the same on every attempt; DynamoDB remembers it for ten minutes. The names of
+        the writes come back in `Cancelled` (a condition does not hold) and `Contended` (others held those items for
+        too long).
         """
         request: Any = {
-            "TransactItems": [write.request(self.name) for write in writes],
+            "TransactItems": [write.request(self.name) for write in writes.values()],
             "ClientRequestToken": str(uuid4()),
         }
-        for attempt in range(TRANSACTION_ATTEMPTS):
+        contended: Sequence[str] = ()
+        for attempt in range(CONTENTION_ATTEMPTS):
             if attempt:
                 _pause(attempt)
             try:
                 self._client.transact_write_items(**request)
             except ClientError as error:
-                _raise_unless_transient(error)
+                contended = _retry_or_raise(error, list(writes))
             except UNREADABLE:
                 continue  # an answer was lost on its way; the token makes the repetition harmless
             except BotoCoreError as error:  # the SDK has made its attempts
                 raise Unavailable from error
             else:
                 return
-        raise Unavailable
+        raise Contended(contended)
 
-    def delete(self, key: Mapping[str, str]) -> None:
-        """Delete one item; deleting what is gone already is no error."""
-        self._call(lambda: self._client.delete_item(TableName=self.name, Key=encode(key)))
+    def delete_all(self, keys: Sequence[Mapping[str, str]]) -> None:
+        """Delete these items, in no order; one that is gone already is no error."""
+        for batch in batched(keys, BATCH_WRITE_ITEMS, strict=False):
+            self._batch_write([{"DeleteRequest": {"Key": encode(key)}} for key in batch])
+
+    def _batch_write(self, requests: Any) -> None:
+        for attempt in range(CONTENTION_ATTEMPTS):
+            if attempt:
+                _pause(attempt)
+            response = self._call(partial(self._client.batch_write_item, RequestItems={self.name: requests}))
+            requests = response.get("UnprocessedItems", {}).get(self.name)
+            if not requests:
+                return
+        raise Unavailable
 
     def _call[T](self, call: Callable[[], T]) -> T:
         """A call that may be repeated without harm; whatever the SDK could not heal becomes `Unavailable`."""
@@ -233,19 +256,21 @@ def _pause(attempt: int) -> None:
     time.sleep(random.uniform(0, CONFLICT_SLEEP_SECONDS * 2 ** (attempt - 1)))  # noqa: S311 - not a secret
 
 
-def _raise_unless_transient(error: ClientError) -> None:
-    """Return when the same transaction may be sent again; otherwise raise what its cancellation means."""
+def _retry_or_raise(error: ClientError, names: Sequence[str]) -> Sequence[str]:
+    """The names of the writes that met others, if the transaction may be sent again; otherwise raise what it means."""
     code = error.response["Error"]["Code"]
     if code == "TransactionInProgressException" or code in THROTTLED:
-        return
+        return ()
     if code != "TransactionCanceledException":
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise Unavailable from error
         raise error
-    reasons: Sequence[Any] = error.response.get("CancellationReasons", [])
-    failed = {at: decode(r.get("Item", {})) for at, r in enumerate(reasons) if r["Code"] == "ConditionalCheckFailed"}
-    oversized = [at for at, reason in enumerate(reasons) if reason["Code"] == "ValidationError"]
+    reasons = dict(zip(names, error.response.get("CancellationReasons", []), strict=True))
+    failed = {name: decode(r.get("Item", {})) for name, r in reasons.items() if r["Code"] == "ConditionalCheckFailed"}
+    oversized = [name for name, reason in reasons.items() if reason["Code"] == "ValidationError"]
     if failed or oversized:
         raise Cancelled(failed, oversized) from error
-    if not any(reason["Code"] in TRANSIENT for reason in reasons):
+    transient = [name for name, reason in reasons.items() if reason["Code"] in TRANSIENT]
+    if not transient:
         raise error
+    return transient

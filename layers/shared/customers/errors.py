@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import ClassVar, Self, TypedDict
 
+from pydantic import ValidationError
+
 
 class ApiError(Exception):
     """Base of every error that becomes a response.
@@ -107,6 +109,16 @@ class Unavailable(ApiError):
         super().__init__("The service is busy; try again", headers={"Retry-After": "1"})
 
 
+class InternalError(ApiError):
+    """A fault of ours. Says nothing about itself; the log has where it was raised."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on our side")
+
+
 class Problem(TypedDict):
     """One entry of a 422's `detail`. `loc` starts with body, query, path or header."""
 
@@ -124,6 +136,12 @@ class Invalid(ApiError):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("Validation error")
         self.problems = problems
+
+    @classmethod
+    def of(cls, error: ValidationError, where: str) -> Self:
+        """What pydantic found; `where` is what was validated: body, query, path or header."""
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        return cls([{"loc": [where, *e["loc"]], "msg": e["msg"], "type": e["type"]} for e in found])
 
     @classmethod
     def at(cls, *loc: str | int, msg: str, kind: str = "value_error") -> Self:

@@ -121,6 +121,11 @@ def idempotency(owner_id: str, hashed_key: str) -> Key:
     return {"pk": f"IDEMPOTENCY#{owner_id}#{hashed_key}", "sk": "#IDEMPOTENCY"}
 
 
+def idempotency_record(pk: str) -> Key:
+    """The key of an idempotency record whose partition key was kept."""
+    return {"pk": pk, "sk": "#IDEMPOTENCY"}
+
+
 def api_key(key_id: str) -> Key:
     return {"pk": f"APIKEY#{key_id}", "sk": "#APIKEY"}
 

@@ -5,6 +5,7 @@ Two names that look alike: `id` is the record's own uuid; `customer_id` is the c
 """
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -90,12 +91,34 @@ class CustomerUpdate(CustomerFields):
     customer_id: CustomerId = Field(default_factory=str)  # never applied: an update takes only what was sent
 
 
+class RecordQuery(BaseModel):
+    """Ids that the original takes and ignores: they must be uuids and change nothing."""
+
+    obj_id: UUID | None = None
+    agent_id: UUID | None = None
+    campaign_id: UUID | None = None
+    knowledge_base_id: UUID | None = None
+    id: UUID | None = None
+
+
+class DetailQuery(BaseModel):
+    include_deleted: bool = False
+
+
+class GetQuery(RecordQuery, DetailQuery):
+    pass
+
+
+class DeleteQuery(BaseModel):
+    purge: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
     """A customer as stored: the whole item but for its keys and index attributes, which are derived from it.
 
-    Times are timestamps as `keys.timestamp` writes them. `idempotency` holds the hashed Idempotency-Keys of the requests
-    that made or restored this customer, so that a purge finds their records.
+    Times are timestamps as `keys.timestamp` writes them. `idempotency` holds the partition keys of the
+    idempotency records that point to this customer, so that a purge finds them.
     """
 
     id: str
@@ -145,7 +168,7 @@ class Customer:
 
 
 class CustomerOut(BaseModel):
-    """A field of the contract that has no value is left out; `deleted_at` is always there, `owner_id` for administrators."""
+    """A field without a value is left out, but for `deleted_at`. `owner_id` is for administrators."""
 
     customer_id: Annotated[str, Field(max_length=255)] | None = None
     name: Annotated[str, Field(max_length=255)] | None = None
@@ -216,6 +239,14 @@ class CustomerDetailStatsOut(BaseModel):
     whatsapp_sent: int = 0
     emails_sent: int = 0
     last_contacted_at: Time | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> "CustomerDetailStatsOut":
+        """The counters of a stats item; what it does not count is 0."""
+        counters: dict[str, Any] = {
+            name: int(item.get(name, 0)) for name in cls.model_fields if name != "last_contacted_at"
+        }
+        return cls.model_construct(**counters)
 
 
 class CustomerDetailCallOut(BaseModel):

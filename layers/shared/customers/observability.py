@@ -1,0 +1,31 @@
+"""One log line and one metric for each request, with nothing personal in them: no names, no ids, no error messages.
+
+Powertools' Logger and Metrics only: its Tracer costs 140 ms of cold start even when it is off.
+"""
+
+import traceback
+
+from aws_lambda_powertools import Logger, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+
+NAMESPACE = "Customers"
+
+logger = Logger(utc=True)
+
+
+def record(operation: str, *, status: int, code: str | None, seconds: float, id: str) -> None:
+    """One finished request: `code` is that of the error that was answered, `id` the request's."""
+    milliseconds = round(1000 * seconds, 1)
+    logger.info(operation, extra={"status": status, "code": code, "duration_ms": milliseconds, "request_id": id})
+    with single_metric(
+        name="Duration", unit=MetricUnit.Milliseconds, value=milliseconds, namespace=NAMESPACE
+    ) as metric:
+        metric.add_dimension("operation", operation)
+        metric.add_dimension("status", f"{status // 100}xx")
+
+
+def record_fault(error: Exception) -> None:
+    """An error of ours: types and places, innermost last. Messages are left out, because they may quote a record."""
+    types = [type(e).__name__ for e in (error, error.__cause__ or error.__context__) if e]
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    logger.error("fault", extra={"types": types, "frames": frames})

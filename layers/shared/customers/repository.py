@@ -1,0 +1,351 @@
+"""The customers in the table: one method for each access pattern.
+
+Every write is one transaction, and every rule that must hold under concurrency is a condition of it. A record is read,
+its next version is made from it, and the write holds only if the record still has the version that was read; otherwise
+the method starts again from what the table had. A purged or half-purged record is not found by anything but `purge`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from customers import keys
+from customers.dynamodb import CONTENTION_ATTEMPTS, Cancelled, Contended, Item, Table, Write
+from customers.errors import (
+    CustomerDeleted,
+    CustomerIdTaken,
+    CustomerNotFound,
+    IdempotencyInProgress,
+    Invalid,
+    PreconditionFailed,
+    Unavailable,
+)
+from customers.models import Customer
+
+IDEMPOTENCY_HOURS = 24
+TOMBSTONE_HOURS = 24  # longer than any search cache lives
+HALF_PURGED = "0"  # purge_at of a record whose purge has begun: due before everything else
+
+type Precondition = Callable[[Customer], None]  # raises PreconditionFailed
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentRequest:
+    """A request that carries an Idempotency-Key: whose, the key's hash, and the hash of what was asked."""
+
+    owner_id: str
+    key_hash: str
+    fingerprint: str
+
+    @property
+    def key(self) -> keys.Key:
+        return keys.idempotency(self.owner_id, self.key_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    customer: Customer
+    replayed: bool = False
+
+
+class Repository:
+    """`owner_id` limits whom a method reaches: another's record is not found; None (an administrator's) reaches all."""
+
+    def __init__(
+        self, table: Table, *, retention_days: int, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._table = table
+        self._retention_days = retention_days
+        self._clock = clock
+        self._registered_owners: set[str] = set()
+
+    def get(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> Customer:
+        return self._visible(self._table.get(keys.customer(id)), owner_id, include_deleted=include_deleted)
+
+    def detail(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> tuple[Customer, list[Item]]:
+        """The customer and the other items of its detail."""
+        pages = self._table.pages(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :detail)",
+            values={":pk": keys.customer(id)["pk"], ":detail": "#"},
+            ConsistentRead=True,
+        )
+        items = {item["sk"]: item for page in pages for item in page.items}
+        header = items.pop(keys.customer(id)["sk"], None)
+        return self._visible(header, owner_id, include_deleted=include_deleted), list(items.values())
+
+    def create(self, owner_id: str, values: Mapping[str, Any], request: IdempotentRequest | None) -> Outcome:
+        """Raises `CustomerIdTaken`."""
+        now = keys.timestamp(self._clock())
+        customer = Customer(**values, id=str(uuid4()), owner_id=owner_id, created_at=now, updated_at=now)
+        if request:
+            customer = replace(customer, idempotency=frozenset({request.key["pk"]}))
+        writes = {
+            "customer": Write("Put", item=customer.item(), condition="attribute_not_exists(pk)"),
+            "unique": _reserve(customer),
+            "count": _count((customer, 1)),
+        }
+        if owner_id not in self._registered_owners:
+            writes["owner"] = Write("Put", item=keys.owner(owner_id))
+        for _ in range(CONTENTION_ATTEMPTS):
+            try:
+                outcome = self._transact(customer, writes, request)
+            except Cancelled as cancelled:
+                self._raise_if_taken(cancelled)  # else its holder has just been purged: the key is free now
+            else:
+                self._registered_owners.add(owner_id)
+                return outcome
+        raise Unavailable
+
+    def update(self, id: str, owner_id: str | None, changes: Mapping[str, Any], precondition: Precondition) -> Customer:
+        """Set `changes` (None clears). What is so already is no change: then nothing is written and nothing moves.
+
+        Raises `CustomerDeleted`, `CustomerIdTaken`, `PreconditionFailed`.
+        """
+        customer = self.get(id, owner_id)
+        for _ in range(CONTENTION_ATTEMPTS):
+            precondition(customer)
+            moved = {name: value for name, value in changes.items() if getattr(customer, name) != value}
+            if not moved:
+                return customer
+            updated = customer.changed(self._after(customer), **moved)
+            writes = {"customer": _advance(customer, updated)}
+            if "customer_id" in moved:
+                writes |= {"unique": _reserve(updated), "released": _release(customer)}
+            if {"customer_id", "status"} & moved.keys():
+                writes["count"] = _count((customer, -1), (updated, 1))
+            try:
+                return self._transact(updated, writes).customer
+            except Cancelled as cancelled:
+                if "customer" not in cancelled.failed:
+                    self._raise_if_taken(cancelled)
+                else:
+                    customer = self._visible(cancelled.failed["customer"], owner_id)
+        raise Unavailable
+
+    def delete(self, id: str, owner_id: str | None, precondition: Precondition) -> None:
+        """Soft delete: hidden until restored, purged after the retention time. A deleted record stays as it is."""
+        customer = self.get(id, owner_id, include_deleted=True)
+        for _ in range(CONTENTION_ATTEMPTS):
+            if customer.state == "deleted":
+                return
+            precondition(customer)
+            now = self._after(customer)
+            due = datetime.fromisoformat(now) + timedelta(days=self._retention_days)
+            deleted = replace(
+                customer.changed(now, state="deleted"),
+                deleted_at=now,
+                purge_at=keys.timestamp(due) if self._retention_days else None,
+            )
+            writes = {
+                "customer": _advance(customer, deleted),
+                "count": _count((customer, -1), (deleted, 1)),
+            }
+            try:
+                self._transact(deleted, writes)
+            except Cancelled as cancelled:
+                customer = self._visible(cancelled.failed["customer"], owner_id, include_deleted=True)
+            else:
+                return
+        raise Unavailable
+
+    def restore(
+        self, id: str, owner_id: str | None, precondition: Precondition, request: IdempotentRequest | None
+    ) -> Outcome:
+        """A live record stays as it is."""
+        customer = self.get(id, owner_id, include_deleted=True)
+        for _ in range(CONTENTION_ATTEMPTS):
+            try:
+                precondition(customer)
+            except PreconditionFailed:
+                if request and (remembered := self._table.get(request.key)):
+                    return self._replay(request, remembered)  # it moved because this very request was carried out
+                raise
+            restored, writes = customer, dict[str, Write]()
+            if customer.state == "deleted":
+                restored = customer.changed(self._after(customer), state="live", deleted_at=None, purge_at=None)
+                writes["count"] = _count((customer, -1), (restored, 1))
+            elif not request:
+                return Outcome(customer)
+            writes["customer"] = _advance(customer, restored, request)
+            try:
+                return self._transact(restored, writes, request)
+            except Cancelled as cancelled:
+                customer = self._visible(cancelled.failed["customer"], owner_id, include_deleted=True)
+        raise Unavailable
+
+    def purge(self, id: str, owner_id: str | None, precondition: Precondition) -> None:
+        """Remove every trace, in two phases; a purge that was killed between them is finished by the next one.
+
+        First one transaction makes the record unreachable, frees its customer_id, corrects the counts and leaves a mark
+        for search caches. Then go the other items of its collection and its idempotency records, the header last.
+        """
+        header = self._table.get(keys.customer(id))
+        for _ in range(CONTENTION_ATTEMPTS):
+            if header and header["state"] == "purging" and owner_id in {None, header["owner_id"]}:
+                return self._sweep(header)
+            customer = self._visible(header, owner_id, include_deleted=True)
+            precondition(customer)
+            header = _half_purged(customer, self._after(customer))
+            writes = {
+                "customer": Write(
+                    "Put", item=header, condition="version = :version", values={":version": customer.version}
+                ),
+                "released": _release(customer),
+                "count": _count((customer, -1)),
+                "tombstone": Write("Put", item=self._tombstone(customer)),
+            }
+            try:
+                self._transact(customer, writes)
+            except Cancelled as cancelled:
+                header = cancelled.failed["customer"]
+        raise Unavailable
+
+    def api_key(self, key_id: str) -> Item | None:
+        return self._table.get(keys.api_key(key_id))
+
+    def _visible(self, header: Item | None, owner_id: str | None, *, include_deleted: bool = False) -> Customer:
+        """The record of a header item, for those who may see it. Raises `CustomerNotFound`, `CustomerDeleted`."""
+        if not header or header["state"] == "purging" or owner_id not in {None, header["owner_id"]}:
+            raise CustomerNotFound
+        if header["state"] == "deleted" and not include_deleted:
+            raise CustomerDeleted
+        return Customer.from_item(header)
+
+    def _after(self, customer: Customer) -> str:
+        """Now, but never before the record's last change, whatever the clocks of two functions say."""
+        last = datetime.fromisoformat(customer.updated_at)
+        return keys.timestamp(max(self._clock(), last + timedelta(microseconds=1)))
+
+    def _transact(
+        self, customer: Customer, writes: Mapping[str, Write], request: IdempotentRequest | None = None
+    ) -> Outcome:
+        """Write, together with the request's idempotency record; or find that the request was answered before."""
+        try:
+            self._table.transact({**writes, "idempotency": self._remember(customer, request)} if request else writes)
+        except Contended as contended:
+            raise IdempotencyInProgress if "idempotency" in contended.names else contended from None
+        except Cancelled as cancelled:
+            if request and "idempotency" in cancelled.failed:
+                return self._replay(request, cancelled.failed["idempotency"])
+            if cancelled.oversized:
+                raise Invalid.at(
+                    "body", "status", msg="This owner has too many different status values", kind="too_many_statuses"
+                ) from None
+            raise
+        return Outcome(customer)
+
+    def _remember(self, customer: Customer, request: IdempotentRequest) -> Write:
+        now = self._clock()
+        return Write(
+            "Put",
+            item={
+                **request.key,
+                "fingerprint": request.fingerprint,
+                "id": customer.id,
+                "expires_at": int((now + timedelta(hours=IDEMPOTENCY_HOURS)).timestamp()),
+            },
+            condition="attribute_not_exists(pk) OR expires_at <= :now",  # TTL may be days late
+            values={":now": int(now.timestamp())},
+        )
+
+    def _replay(self, request: IdempotentRequest, remembered: Item) -> Outcome:
+        if remembered["fingerprint"] != request.fingerprint:
+            raise Invalid.at(
+                "header",
+                "Idempotency-Key",
+                msg="This Idempotency-Key was used for another request",
+                kind="idempotency_key_reused",
+            )
+        return Outcome(self.get(remembered["id"], None, include_deleted=True), replayed=True)
+
+    def _raise_if_taken(self, cancelled: Cancelled) -> None:
+        holder = self._table.get(keys.customer(cancelled.failed["unique"]["id"]))
+        if holder and holder["state"] != "purging":
+            raise CustomerIdTaken(existing_id=holder["id"], existing_deleted=holder["state"] == "deleted") from None
+
+    def _tombstone(self, customer: Customer) -> Item:
+        now = self._clock()
+        expires_at = int((now + timedelta(hours=TOMBSTONE_HOURS)).timestamp())
+        return {**keys.tombstone(customer.owner_id, keys.timestamp(now), customer.id), "expires_at": expires_at}
+
+    def _sweep(self, header: Item) -> None:
+        """Second phase of a purge: the header goes last, so that a sweep that was killed is found again."""
+        own = {"pk": header["pk"], "sk": header["sk"]}
+        for page in self._table.pages(
+            KeyConditionExpression="pk = :pk", values={":pk": header["pk"]}, ProjectionExpression="pk, sk"
+        ):
+            self._table.delete_all([key for key in page.items if key != own])
+        self._table.delete_all([keys.idempotency_record(pk) for pk in header.get("idempotency", ())])
+        self._table.delete_all([own])
+
+
+def _count(*moves: tuple[Customer, int]) -> Write:
+    """Move the owner's counts, and the counter of writes that tells whether anything in a listing has moved since."""
+    steps = Counter[str]()
+    for customer, step in moves:
+        steps[keys.count_name(customer.state, customer.status_key)] += step
+    names = {f"#c{i}": name for i, (name, step) in enumerate(steps.items()) if step}
+    return Write(
+        "Update",
+        key=keys.count(moves[0][0].owner_id, moves[0][0].id),
+        update="ADD " + ", ".join(["writes :one", *(f"{alias} :{alias[1:]}" for alias in names)]),
+        names=names,
+        values={":one": 1, **{f":{alias[1:]}": steps[name] for alias, name in names.items()}},
+    )
+
+
+def _reserve(customer: Customer) -> Write:
+    item = {**keys.unique(customer.owner_id, customer.customer_id), "id": customer.id}
+    return Write("Put", item=item, condition="attribute_not_exists(pk)")
+
+
+def _release(customer: Customer) -> Write:
+    """Free the key, unless it is (by an earlier fault) another record's."""
+    return Write(
+        "Delete",
+        key=keys.unique(customer.owner_id, customer.customer_id),
+        condition="attribute_not_exists(pk) OR id = :id",
+        values={":id": customer.id},
+    )
+
+
+def _advance(before: Customer, after: Customer, request: IdempotentRequest | None = None) -> Write:
+    """Take a record from the version that was read to the next one, touching only what differs."""
+    old, new = before.item(), after.item()
+    del old["idempotency"], new["idempotency"]  # only ever added to
+    sets = {name: value for name, value in new.items() if value is not None and value != old[name]}
+    removes = [name for name, value in new.items() if value is None and old[name] is not None]
+    clauses = {
+        "SET": [f"#{name} = :{name}" for name in sets],
+        "REMOVE": [f"#{name}" for name in removes],
+        "ADD": ["idempotency :idempotency"] if request else [],
+    }
+    values: dict[str, Any] = {":read": before.version, **{f":{name}": value for name, value in sets.items()}}
+    if request:
+        values[":idempotency"] = {request.key["pk"]}
+    return Write(
+        "Update",
+        key=keys.customer(before.id),
+        update=" ".join(f"{verb} {', '.join(items)}" for verb, items in clauses.items() if items),
+        condition="version = :read",
+        names={f"#{name}": name for name in [*sets, *removes]},
+        values=values,
+    )
+
+
+def _half_purged(customer: Customer, now: str) -> Item:
+    """What is left of a record between the phases of its purge: nothing personal, enough to find and finish it."""
+    return {
+        **keys.customer(customer.id),
+        "id": customer.id,
+        "owner_id": customer.owner_id,
+        "state": "purging",
+        "version": customer.version + 1,
+        "updated_at": now,
+        "purge_at": HALF_PURGED,
+        "purge_shard": keys.purge_shard(customer.id),
+        "idempotency": set(customer.idempotency) or None,
+    }
