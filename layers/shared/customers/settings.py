@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
 MIN_HS256_SECRET_BYTES = 32  # RFC 7518, section 3.2: a key of at least the hash's size
 
 
@@ -59,6 +60,10 @@ class AuthSettings(_FromEnvironment):
     def _one_way_in(self) -> Self:
         if self.jwt_secret and len(self.jwt_secret.get_secret_value().encode()) < MIN_HS256_SECRET_BYTES:
             raise ValueError(f"JWT_SECRET is shorter than {MIN_HS256_SECRET_BYTES} bytes")
+        if self.jwt_secret and self.jwt_secret_arn:
+            raise ValueError("set JWT_SECRET or JWT_SECRET_ARN, not both")
+        if self.jwks_url and self.jwks_url.scheme != "https" and self.jwks_url.host not in LOOPBACK_HOSTS:
+            raise ValueError("JWKS_URL must be https")  # whoever could change the answer could sign tokens
         if self.jwks_url and not (self.jwt_issuer and self.jwt_audience):
             raise ValueError("JWKS_URL needs JWT_ISSUER and JWT_AUDIENCE")
         if not (self.jwt_secret or self.jwt_secret_arn or self.jwks_url or self.api_keys_only):

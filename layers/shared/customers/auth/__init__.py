@@ -1,0 +1,7 @@
+"""Who is calling, and may they be believed: JSON Web Tokens and API keys."""
+
+from customers.auth.api_keys import StoredKey
+from customers.auth.authenticator import Authenticator
+from customers.auth.caller import OWNER_PATTERN, SCOPES, Caller
+
+__all__ = ["OWNER_PATTERN", "SCOPES", "Authenticator", "Caller", "StoredKey"]

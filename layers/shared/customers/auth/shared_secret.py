@@ -1,0 +1,37 @@
+"""The HS256 secret, read from Secrets Manager or from SSM Parameter Store at cold start."""
+
+from customers.settings import MIN_HS256_SECRET_BYTES, SettingsError
+
+CONNECT_SECONDS = 1
+READ_SECONDS = 2
+ATTEMPTS = 3  # the first included
+
+
+def read_secret(arn: str) -> bytes:
+    """The secret that `arn` names, as plain text; white space around it is dropped, as around a variable.
+
+    A secret that is replaced is seen by the next cold start. Raises `SettingsError`, which names JWT_SECRET_ARN.
+    """
+    import boto3  # noqa: PLC0415 - a function without this setting needs no client but DynamoDB's
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    service, region = arn.split(":")[2:4]
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    )
+    try:
+        if service == "ssm":
+            ssm = boto3.client("ssm", region_name=region, config=config)
+            text: str = ssm.get_parameter(Name=arn, WithDecryption=True)["Parameter"]["Value"]
+        else:
+            manager = boto3.client("secretsmanager", region_name=region, config=config)
+            text = manager.get_secret_value(SecretId=arn).get("SecretString", "")
+    except (BotoCoreError, ClientError) as error:
+        raise SettingsError(f"JWT_SECRET_ARN: the secret could not be read ({type(error).__name__})") from error
+    secret = text.strip().encode()
+    if len(secret) < MIN_HS256_SECRET_BYTES:
+        raise SettingsError(f"JWT_SECRET_ARN: the secret is shorter than {MIN_HS256_SECRET_BYTES} bytes")
+    return secret
