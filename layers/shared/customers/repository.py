@@ -27,6 +27,7 @@ from customers.models import Customer
 
 IDEMPOTENCY_HOURS = 24
 TOMBSTONE_HOURS = 24  # longer than any search cache lives
+DROPPED_ZEROS = 100  # at a time: an expression has at most 4 KB
 HALF_PURGED = "0"  # purge_at of a record whose purge has begun: due before everything else
 
 type Precondition = Callable[[Customer], None]  # raises PreconditionFailed
@@ -230,11 +231,13 @@ class Repository:
         except Cancelled as cancelled:
             if request and "idempotency" in cancelled.failed:
                 return self._replay(request, cancelled.failed["idempotency"])
-            if cancelled.oversized:
-                raise Invalid.at(
-                    "body", "status", msg="This owner has too many different status values", kind="too_many_statuses"
-                ) from None
-            raise
+            if "count" not in cancelled.oversized:
+                raise
+            if self._drop_zeros(keys.count(customer.owner_id, customer.id)):
+                return self._transact(customer, writes, request)
+            raise Invalid.at(
+                "body", "status", msg="This owner has too many different status values", kind="too_many_statuses"
+            ) from None
         return Outcome(customer)
 
     def _remember(self, customer: Customer, request: IdempotentRequest) -> Write:
@@ -279,7 +282,29 @@ class Repository:
         ):
             self._table.delete_all([key for key in page.items if key != own])
         self._table.delete_all([keys.idempotency_record(pk) for pk in header.get("idempotency", ())])
+        self._drop_zeros(keys.count(header["owner_id"], header["id"]))  # a status may be somebody's words
         self._table.delete_all([own])
+
+    def _drop_zeros(self, count: keys.Key) -> bool:
+        """Take statuses that no customer has any more out of a count item. False if nothing was dropped."""
+        item = self._table.get(count) or {}
+        zeros = [name for name, number in item.items() if number == 0][:DROPPED_ZEROS]
+        names = {f"#c{i}": name for i, name in enumerate(zeros)}
+        if not names:
+            return False
+        drop = Write(
+            "Update",
+            key=count,
+            update="REMOVE " + ", ".join(names),
+            condition=" AND ".join(f"{alias} = :zero" for alias in names),
+            names=names,
+            values={":zero": 0},
+        )
+        try:
+            self._table.transact({"count": drop})
+        except Cancelled:  # one of them is in use again; the next purge drops the others
+            return False
+        return True
 
 
 def _count(*moves: tuple[Customer, int]) -> Write:
