@@ -33,6 +33,7 @@ Access patterns, and what each reads (a unit is 4 KB consistent, 8 KB otherwise)
 An owner id never contains a `#` (`auth` refuses it), so no two owners' keys can meet.
 """
 
+import hashlib
 import re
 import unicodedata
 import zlib
@@ -44,11 +45,10 @@ from typing import Literal, Self
 type State = Literal["live", "deleted", "purging"]
 type Key = dict[str, str]
 
-COUNT_SHARDS = (
-    16  # writers of one owner that meet on a count item conflict; 16 items of some 250 bytes are one 4 KB read
-)
+COUNT_SHARDS = 16  # writers of one owner that meet on a count item conflict; 16 items of 250 bytes are one 4 KB read
 PURGE_SHARDS = 8  # the due list is read shard by shard; spreads the deletes of a mass purge
 MAX_SORT_KEY_BYTES = 900  # DynamoDB allows 1,024 for all sort attributes together; created_at and id take 63
+MAX_CUSTOMER_ID_BYTES = 512  # in a key as it is
 ABSENT = "\U0010ffff"  # sorts after every other string in UTF-8; an index drops an item that lacks a key attribute
 SEPARATOR = "\x1f"  # between the fields of the directory; no input contains it and no search term can span it
 
@@ -92,6 +92,12 @@ def id_of(pk: str) -> str:
 
 
 def unique(owner_id: str, customer_id: str) -> Key:
+    """The reservation of a customer_id. A long one is hashed, because `pk` is also the sort key of `directory`.
+
+    The separator before a hash, which no customer_id contains, keeps it from being anybody's customer_id.
+    """
+    if len(customer_id.encode()) > MAX_CUSTOMER_ID_BYTES:
+        customer_id = SEPARATOR + hashlib.sha256(customer_id.encode()).hexdigest()
     return {"pk": f"KEY#{owner_id}#{customer_id}", "sk": "#KEY"}
 
 

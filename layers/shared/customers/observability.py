@@ -27,5 +27,6 @@ def record(operation: str, *, status: int, code: str | None, seconds: float, id:
 def record_fault(error: Exception) -> None:
     """An error of ours: types and places, innermost last. Messages are left out, because they may quote a record."""
     types = [type(e).__name__ for e in (error, error.__cause__ or error.__context__) if e]
+    aws_code = getattr(error, "response", {}).get("Error", {}).get("Code")
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    logger.error("fault", extra={"types": types, "frames": frames})
+    logger.error("fault", extra={"types": types, "aws_code": aws_code, "frames": frames})

@@ -277,11 +277,15 @@ class Repository:
     def _sweep(self, header: Item) -> None:
         """Second phase of a purge: the header goes last, so that a sweep that was killed is found again."""
         own = {"pk": header["pk"], "sk": header["sk"]}
-        for page in self._table.pages(
-            KeyConditionExpression="pk = :pk", values={":pk": header["pk"]}, ProjectionExpression="pk, sk"
-        ):
+        collection = self._table.pages(
+            KeyConditionExpression="pk = :pk",
+            values={":pk": header["pk"]},
+            ProjectionExpression="pk, sk",
+            ConsistentRead=True,
+        )
+        for page in collection:
             self._table.delete_all([key for key in page.items if key != own])
-        self._table.delete_all([keys.idempotency_record(pk) for pk in header.get("idempotency", ())])
+        self._table.delete_all([keys.idempotency_record(pk) for pk in header.get("idempotency") or ()])
         self._drop_zeros(keys.count(header["owner_id"], header["id"]))  # a status may be somebody's words
         self._table.delete_all([own])
 

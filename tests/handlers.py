@@ -1,0 +1,108 @@
+"""Calls the functions' handlers as API Gateway would, with the recorded events of `events/`."""
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+ROOT = Path(__file__).parents[1]
+OPERATIONS = sorted(app.parent.name for app in ROOT.glob("functions/*/app.py"))
+ENVIRONMENT: Mapping[str, str] = json.loads((ROOT / "events/env.json").read_text())["Parameters"]
+FAR_FUTURE = 4_102_444_800  # 2100-01-01
+
+
+def bearer(owner_id: str, **claims: Any) -> str:
+    """An Authorization header of a token for `owner_id`."""
+    key = OctKey.import_key(ENVIRONMENT["JWT_SECRET"])
+    return "Bearer " + jwt.encode({"alg": "HS256"}, {"sub": owner_id, "exp": FAR_FUTURE, **claims}, key)
+
+
+def event(operation: str) -> dict[str, Any]:
+    return json.loads((ROOT / f"events/{operation}.json").read_text())  # type: ignore[no-any-return]
+
+
+@dataclass
+class Context:
+    """Lambda's context; `left` are the milliseconds that remain."""
+
+    left: Callable[[], int] = lambda: 15_000
+    aws_request_id: str = "lambda-request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.left()
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def id(self) -> str:
+        return str(self.body["id"])
+
+
+@dataclass
+class Api:
+    """The seven handlers over one table. `check` sees every answer: (operation, proxy response)."""
+
+    environment: Mapping[str, str]
+    check: Callable[[str, dict[str, Any]], None] = lambda _operation, _response: None
+    apps: dict[str, Any] = field(default_factory=dict)
+
+    def app(self, operation: str) -> Any:
+        """The function's module, loaded as a cold start loads it."""
+        if operation not in self.apps:
+            spec = importlib.util.spec_from_file_location(f"{operation}_app", ROOT / f"functions/{operation}/app.py")
+            assert spec
+            assert spec.loader
+            module = importlib.util.module_from_spec(spec)
+            with patch.dict(os.environ, self.environment):
+                spec.loader.exec_module(module)
+            self.apps[operation] = module
+        return self.apps[operation]
+
+    def raw(self, operation: str, event: Mapping[str, Any], context: Context | None = None) -> Answer:
+        response = self.app(operation).lambda_handler(event, context or Context())
+        self.check(operation, response)
+        return Answer(response["statusCode"], response["headers"], json.loads(response.get("body") or "null"))
+
+    def call(
+        self,
+        operation: str,
+        id: str | None = None,
+        body: Any = None,
+        *,
+        query: str = "",
+        owner: str = "demo-owner",
+        headers: Mapping[str, str | None] | None = None,
+        context: Context | None = None,
+        **claims: Any,
+    ) -> Answer:
+        """One request of `owner`. A `str` body is sent as it is; a header of None is taken away."""
+        request = event(operation)
+        request["rawQueryString"] = query
+        sent = {"authorization": bearer(owner, **claims), "content-type": "application/json", **(headers or {})}
+        recorded = {name: value for name, value in request["headers"].items() if name in {"host", "user-agent"}}
+        request["headers"] = {name: value for name, value in (recorded | sent).items() if value is not None}
+        if id is not None:
+            request["rawPath"] = request["rawPath"].replace(request["pathParameters"]["customer_id"], id)
+            request["pathParameters"] = {"customer_id": id}
+        request["body"] = body if isinstance(body, str) else json.dumps(body) if body is not None else None
+        return self.raw(operation, request, context)
+
+    def create(self, customer_id: str = "C-1", **fields: Any) -> Answer:
+        """A new customer of `owner`, made through the API."""
+        owner = fields.pop("owner", "demo-owner")
+        answer = self.call("create_customer", body={"customer_id": customer_id, **fields}, owner=owner)
+        assert answer.status == 201, answer
+        return answer
+

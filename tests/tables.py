@@ -1,0 +1,16 @@
+"""The table as template.yaml describes it, on any engine."""
+
+from typing import Any
+
+from tools.template import resources
+
+
+def create_table(client: Any, name: str) -> None:
+    """Make the table, empty and ready."""
+    (table,) = resources("AWS::DynamoDB::Table").values()
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        **{part: table[part] for part in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")},
+    )
+    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})

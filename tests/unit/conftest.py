@@ -1,0 +1,50 @@
+"""Ring 1: handlers over moto's DynamoDB, with the table of template.yaml."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from customers.dynamodb import Table
+from customers.repository import Repository
+from tests.handlers import ENVIRONMENT, Api
+from tests.tables import create_table
+
+FAKE_ACCOUNT = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+
+
+@pytest.fixture(scope="session")
+def loaded() -> Api:
+    """The handlers as one cold start leaves them; moto answers them whenever it is on."""
+    environment = {**ENVIRONMENT, **FAKE_ACCOUNT}
+    del environment["AWS_ENDPOINT_URL_DYNAMODB"]
+    return Api(environment)
+
+
+@pytest.fixture
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name, value in FAKE_ACCOUNT.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        create_table(client, ENVIRONMENT["TABLE_NAME"])
+        yield client
+
+
+@pytest.fixture
+def api(dynamodb: Any, loaded: Api) -> Api:  # noqa: ARG001 - the table must be there
+    for app in loaded.apps.values():  # each test has a new table, which knows no owner
+        app.service.customers._registered_owners.clear()
+    return loaded
+
+
+@pytest.fixture
+def table(dynamodb: Any) -> Table:
+    return Table(ENVIRONMENT["TABLE_NAME"], dynamodb)
+
+
+@pytest.fixture
+def repository(table: Table) -> Repository:
+    return Repository(table, retention_days=30)
