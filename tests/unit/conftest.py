@@ -1,14 +1,16 @@
 """Ring 1: handlers over moto's DynamoDB, with the table of template.yaml."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from io import StringIO
 from typing import Any
 
 import boto3
 import pytest
+from customers.dynamodb import Table
+from customers.observability import logger
+from customers.repository import Repository
 from moto import mock_aws
 
-from customers.dynamodb import Table
-from customers.repository import Repository
 from tests.handlers import ENVIRONMENT, Api
 from tests.tables import create_table
 
@@ -48,3 +50,11 @@ def table(dynamodb: Any) -> Table:
 @pytest.fixture
 def repository(table: Table) -> Repository:
     return Repository(table, retention_days=30)
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What the functions have written since: log lines and metrics."""
+    lines = StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", lines)
+    return lambda: lines.getvalue() + capsys.readouterr().out
