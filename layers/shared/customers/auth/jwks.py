@@ -173,10 +173,10 @@ def _get(url: str, sockets: list[socket.socket], deadline: float) -> bytes:
             raise TimeoutError  # nobody waits any more, so nobody would shut this socket
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.request("GET", target or "/", headers={"Accept": "application/json"})
-        response = connection.getresponse()
-        if response.status != HTTPStatus.OK:
-            raise ValueError(f"status {response.status}")
-        body = response.read(MAX_BYTES + 1)
-        if len(body) > MAX_BYTES:
-            raise ValueError("too large")
-        return body
+        with connection.getresponse() as response:
+            if response.status != HTTPStatus.OK:
+                raise ValueError(f"status {response.status}")
+            body = response.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        raise ValueError("too large")
+    return body
