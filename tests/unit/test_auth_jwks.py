@@ -375,9 +375,8 @@ class TestDownload:
                 fetch_keys(url)
 
     def test_what_is_not_http_is_an_error(self) -> None:
-        issuer = Issuer()
         with server(answers(b"SSH-2.0-OpenSSH_9.2\r\n")) as url, pytest.raises(Unavailable):
-            KeySet(url, clock=lambda: issuer.time).find("a", "EdDSA")
+            KeySet(url, fetch_keys, time.time).find("a", "EdDSA")
 
     @pytest.mark.parametrize("headers", [b"\r\n", b"Content-Length: 300000000\r\n\r\n"])
     def test_a_stream_of_300_megabytes_is_cut_off(self, headers: bytes) -> None:

@@ -62,7 +62,7 @@ class Authenticator:
             raise invalid_token()
         claims = self._tokens.claims(token)
         owner_id = claims.get(self._settings.jwt_owner_claim)
-        if not isinstance(owner_id, str) or not is_owner_id(owner_id):
+        if not is_owner_id(owner_id):
             raise invalid_token()
         is_admin = names(claims.get(self._settings.jwt_admin_claim), self._settings.jwt_admin_value)
         return Caller(owner_id, is_admin, _scopes(claims))

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import TypeGuard
 
 SCOPES = frozenset({"customers:read", "customers:write", "customers:purge"})
 
@@ -19,5 +20,5 @@ class Caller:
     scopes: frozenset[str]
 
 
-def is_owner_id(value: object) -> bool:
+def is_owner_id(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and re.fullmatch(OWNER_PATTERN, value) is not None

@@ -46,14 +46,12 @@ type _Keys = Mapping[tuple[object, str], Verify]  # by key id and algorithm
 class KeySet:
     """The keys behind one URL. Safe for threads: one fetches, the others wait for it.
 
-    `clock` gives seconds since the epoch; not the monotonic clock, which a restored SnapStart image sets back.
+    `clock` gives seconds since the epoch: time that a sandbox spends frozen counts, too.
     """
 
-    def __init__(
-        self, url: str, fetch: Callable[[str], bytes] | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, url: str, fetch: Callable[[str], bytes], clock: Callable[[], float]) -> None:
         self._url = url
-        self._fetch = fetch or fetch_keys
+        self._fetch = fetch
         self._clock = clock
         self._lock = Lock()
         self._keys: _Keys | None = None
