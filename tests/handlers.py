@@ -105,4 +105,3 @@ class Api:
         answer = self.call("create_customer", body={"customer_id": customer_id, **fields}, owner=owner)
         assert answer.status == 201, answer
         return answer
-

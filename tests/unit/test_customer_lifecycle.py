@@ -162,7 +162,10 @@ def test_delete_with_purge_leaves_nothing_and_then_it_had_never_been(
     if deleted_before:
         api.call("delete_customer", id)
     assert api.call("delete_customer", id, query="purge=true").status == 204
-    left = {item["pk"]["S"] + " " + item["sk"]["S"].partition("#")[0] for item in dynamodb.scan(TableName="customers")["Items"]}
+    left = {
+        item["pk"]["S"] + " " + item["sk"]["S"].partition("#")[0]
+        for item in dynamodb.scan(TableName="customers")["Items"]
+    }
     assert left == {"OWNER#demo-owner COUNT", "OWNER#demo-owner TOMBSTONE", "OWNERS demo-owner"}
     never = api.call("get_customer", str(uuid4()))
     for operation in ("get_customer", "delete_customer", "restore_customer"):
