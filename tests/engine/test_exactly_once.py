@@ -13,7 +13,6 @@ from tests.engine.ledger import Ledger
 from tests.engine.wire import Faults, Interleaving, all_orders, sending
 from tests.handlers import Answer
 
-
 type Request = Callable[[], Answer]
 
 # What a client may truly be told: at once, when it repeats what was answered by 503; and its record's version then.

@@ -32,7 +32,9 @@ def test_every_function_is_in_the_template_the_events_the_readme_and_the_openapi
     (route,) = (each["Properties"] for each in function["Events"].values() if each["Type"] == "HttpApi")
     method, path = route["Method"].upper(), route["Path"]
     assert event(operation)["routeKey"] == f"{method} {path}"
-    assert re.search(rf"^\| `{operation}` \| `{method} {re.escape(path)}` \|", (ROOT / "README.md").read_text(), re.M)
+    assert re.search(
+        rf"^\| `{operation}` \| `{method} {re.escape(path)}` \|", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
     document = json.loads((ROOT / "docs/openapi.json").read_text())
     assert document["paths"][path][method.lower()]["operationId"].startswith(operation)
 

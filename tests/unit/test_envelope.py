@@ -7,10 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from customers import keys
 from customers.auth.api_keys import StoredKey, mint
 from customers.dynamodb import Table, Write
-
 from tests.handlers import OPERATIONS, Answer, Api, Context, bearer, event
 
 OF_ONE_RECORD = sorted(set(OPERATIONS) - {"list_customers", "create_customer"})
