@@ -6,11 +6,11 @@ from typing import Any
 
 import boto3
 import pytest
+from moto import mock_aws
+
 from customers.dynamodb import Table
 from customers.observability import logger
 from customers.repository import Repository
-from moto import mock_aws
-
 from tests.handlers import ENVIRONMENT, Api
 from tests.tables import create_table
 
