@@ -66,7 +66,8 @@ class TestMissing:
         assert_unauthorized({"authorization": value}, "The access token is not valid")
 
     @pytest.mark.parametrize(
-        "form", ["{0}", "Bearer  {0}", " Bearer {0}", "Bearer {0} ", "Bearer\t{0}", "Bearer {0},Bearer {0}"]
+        "form",
+        ["{0}", "Basic {0}", "Bearer  {0}", " Bearer {0}", "Bearer {0} ", "Bearer\t{0}", "Bearer {0},Bearer {0}"],
     )
     def test_only_one_spelling_of_the_header_is_read(self, form: str) -> None:
         text = bearer().removeprefix("Bearer ")

@@ -170,7 +170,7 @@ def _get(url: str, sockets: list[socket.socket], deadline: float) -> bytes:
         if time.monotonic() >= deadline:
             raise TimeoutError  # nobody waits any more, so nobody would shut this socket
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", target or "/", headers={"Accept": "application/json"})
+        connection.request("GET", target, headers={"Accept": "application/json"})
         with connection.getresponse() as response:
             if response.status != HTTPStatus.OK:
                 raise ValueError(f"status {response.status}")
