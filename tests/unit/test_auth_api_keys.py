@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from customers.auth import SCOPES, StoredKey, api_keys
-from customers.auth.api_keys import hash_secret, mint, parse, verify
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+from customers.auth import SCOPES, StoredKey, api_keys
+from customers.auth.api_keys import hash_secret, mint, parse, verify
 
 NOW = datetime(2027, 1, 31, 9, 30, tzinfo=UTC)
 KEY_ID, SECRET = "Ada0Lovelace", "NotASecretButTheExampleOfTheTests0123456789"

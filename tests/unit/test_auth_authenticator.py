@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from customers.auth import SCOPES, Authenticator, Caller, StoredKey
-from customers.auth.api_keys import parse
-from customers.errors import Unauthorized, Unavailable
-from customers.settings import AuthSettings, SettingsError
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
+
+from customers.auth import SCOPES, Authenticator, Caller, StoredKey
+from customers.auth.api_keys import parse
+from customers.errors import Unauthorized, Unavailable
+from customers.settings import AuthSettings, SettingsError
 
 NOW = 1_800_000_000
 SECRET = "a secret of this test, 32 bytes +"

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 
 import boto3
 import pytest
+from moto import mock_aws
+
 from customers.auth import Authenticator
 from customers.auth.shared_secret import read_secret
 from customers.settings import AuthSettings, SettingsError
-from moto import mock_aws
 
 SECRET = "a secret of this test, 32 bytes +"
 REGION = "eu-central-1"  # not the region of the process: the ARN names the secret's own

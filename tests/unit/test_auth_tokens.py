@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from customers.auth.jwks import KeySet
-from customers.auth.tokens import MAX_TOKEN_LENGTH, Tokens
-from customers.errors import Unauthorized
-from customers.settings import AuthSettings
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
+
+from customers.auth.jwks import KeySet
+from customers.auth.tokens import MAX_TOKEN_LENGTH, Tokens
+from customers.errors import Unauthorized
+from customers.settings import AuthSettings
 
 NOW = 1_800_000_000
 LEEWAY = 30
