@@ -30,7 +30,7 @@ Access patterns, and what each reads (a unit is 4 KB consistent, 8 KB otherwise)
 | every owner (administrators)   | Query `OWNERS`                                     | the registry       |
 | what is due for purge?         | Query `by_purge`, one for each purge shard         | what is due        |
 
-An owner id never contains a `#` (`auth` refuses it), so no two owners' keys can meet.
+An owner id never contains a `#` (`OWNER_PATTERN`), so no two owners' keys can meet.
 """
 
 import hashlib
@@ -50,6 +50,8 @@ PURGE_SHARDS = 8  # the due list is read shard by shard; spreads the deletes of 
 MAX_SORT_KEY_BYTES = 900  # DynamoDB allows 1,024 for all sort attributes together; created_at and id take 63
 MAX_CUSTOMER_ID_BYTES = 512  # in a key as it is
 ABSENT = "\U0010ffff"  # sorts after every other string in UTF-8; an index drops an item that lacks a key attribute
+OWNERS = "OWNERS"  # partition key of the registry of owners
+OWNER_PATTERN = r'^[!-"$-~]{1,128}$'  # visible ASCII without `#`; `re.fullmatch` and JSON Schema read it alike
 SEPARATOR = "\x1f"  # between the fields of the directory; no input contains it and no search term can span it
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -120,7 +122,7 @@ def tombstone(owner_id: str, time: str, id: str) -> Key:
 
 
 def owner(owner_id: str) -> Key:
-    return {"pk": "OWNERS", "sk": owner_id}
+    return {"pk": OWNERS, "sk": owner_id}
 
 
 def idempotency(owner_id: str, hashed_key: str) -> Key:

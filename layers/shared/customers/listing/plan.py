@@ -1,0 +1,214 @@
+"""How a listing is read: the index, the ranges of keys, what is filtered and counted. Reads nothing itself.
+
+| asked for                     | read                                                                            |
+|-------------------------------|---------------------------------------------------------------------------------|
+| by created_at                 | `by_created`, whole records                                                     |
+| by created_at, some statuses  | `by_status`, a range for each status, merged                                    |
+| by status                     | `by_status`; with dates or statuses a range for each status, one after another  |
+| by another field              | its index, filtered; descending in two ranges, so that absent values come last  |
+| a text (`q`)                  | the directory                                                                   |
+
+Every range is read in each partition (owner and state) in scope, and the partitions are merged.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from customers import keys
+from customers.keys import ABSENT, Index, State
+from customers.listing.query import ListQuery
+
+READ_PAST = 100  # entries before the page that are read and dropped: cheaper than a round trip that counts past them
+
+type Operator = Literal["=", "<", "<=", ">=", "BETWEEN", "IN", "contains"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    attribute: str
+    operator: Operator
+    values: tuple[str, ...]
+
+
+type KeyRange = tuple[Condition, ...]  # on an index's sort attributes from the left; only the last is no equality
+type Segment = tuple[KeyRange, ...]  # ranges that are merged
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """At the least: sequential round trips, and what is read."""
+
+    round_trips: int
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`segments` follow each other; none means one for each status that the totals name.
+
+    `order` are the attributes by which entries of several ranges are merged. A `hydrated` entry is only a key, whose
+    record is fetched; otherwise the index has the whole record.
+    """
+
+    strategy: Literal["walk", "search"]
+    index: Index
+    segments: tuple[Segment, ...] = ()
+    filters: tuple[Condition, ...] = ()
+    order: tuple[str, ...]
+    backward: bool
+    hydrated: bool
+    skips: Literal["nothing", "entries", "a count"]
+    totals: Literal["counts", "counts and a COUNT of the range", "matches"]
+    totals_first: bool
+    cost: Cost
+
+
+def plan(query: ListQuery) -> Plan:
+    return _search(query) if query.terms else _walk(query)
+
+
+def _walk(query: ListQuery) -> Plan:
+    index = keys.SORT_INDEXES[query.sort_field]
+    if query.sort_field == "created_at" and query.statuses:
+        index = keys.BY_STATUS
+    segments = _segments(query, index)
+    filters = _filters(query) if index not in {keys.BY_CREATED, keys.BY_STATUS} else ()
+    ranges = max(map(len, segments), default=1) * len(query.states) if query.owner_id else None  # None: not known yet
+    far = query.offset > READ_PAST
+    skips: Literal["nothing", "entries", "a count"] = "entries" if query.offset else "nothing"
+    if far and ranges == 1 and not filters:
+        skips = "a count"
+    hydrated = index != keys.BY_CREATED or (far and skips == "entries")
+    totals_first = far or not segments  # far: do not walk past the end
+    return Plan(
+        strategy="walk",
+        index=index,
+        segments=segments,
+        filters=filters,
+        order=("created_at", "id") if query.sort_field == "created_at" else index.sort,
+        backward=query.descending,
+        hydrated=hydrated,
+        skips=skips,
+        totals="counts and a COUNT of the range" if query.has_dates else "counts",
+        totals_first=totals_first,
+        cost=_walk_cost(query, index, counted_past=skips == "a count", hydrated=hydrated, totals_first=totals_first),
+    )
+
+
+def _search(query: ListQuery) -> Plan:
+    owners = () if query.owner_id else ("owners",)
+    return Plan(
+        strategy="search",
+        index=keys.DIRECTORY,
+        order=keys.SORT_INDEXES[query.sort_field].sort,
+        backward=query.descending,
+        hydrated=True,
+        skips="nothing",
+        totals="matches",
+        totals_first=True,
+        cost=Cost(
+            len(owners) + 3,
+            (*owners, "counts", *(f"directory: all {state}" for state in query.counted_states), _records(query)),
+        ),
+    )
+
+
+def _segments(query: ListQuery, index: Index) -> tuple[Segment, ...]:
+    created = within("created_at", query.date_from, query.date_to)
+    if index == keys.BY_CREATED:
+        return ((created,),)
+    if index == keys.BY_STATUS and query.sort_field == "created_at":
+        return (tuple((equal("status_key", status), *created) for status in query.statuses),)
+    if index == keys.BY_STATUS and (created or query.statuses):
+        return status_segments(query, query.statuses)
+    if query.descending and index != keys.BY_UPDATED:  # the only other one that is never absent
+        first = index.sort[0]
+        return (((Condition(first, "<", (ABSENT,)),),), ((equal(first, ABSENT),),))
+    return (((),),)
+
+
+def status_segments(query: ListQuery, statuses: Iterable[str]) -> tuple[Segment, ...]:
+    """The segments of a listing by status: one for each, the unset status last in both directions."""
+    created = within("created_at", query.date_from, query.date_to)
+    if query.descending:
+        ordered = sorted(statuses, key=lambda status: (status != ABSENT, status), reverse=True)
+    else:
+        ordered = sorted(statuses)
+    return tuple(((equal("status_key", status), *created),) for status in ordered)
+
+
+def _filters(query: ListQuery) -> tuple[Condition, ...]:
+    statuses = (Condition("status_key", "IN", query.statuses),) if query.statuses else ()
+    return (*statuses, *within("created_at", query.date_from, query.date_to))
+
+
+def _walk_cost(query: ListQuery, index: Index, *, counted_past: bool, hydrated: bool, totals_first: bool) -> Cost:
+    owners = () if query.owner_id else ("owners",)
+    reads = [*owners, "counts"]
+    if query.has_dates:
+        reads.append("by_status: keys in the range of dates")
+    reads.append(f"{index.name}: {query.offset + query.limit} {'keys' if hydrated else 'records'}")
+    if hydrated:
+        reads.append(_records(query))
+    totals, page = 1 + query.has_dates, counted_past + 1 + hydrated
+    return Cost(len(owners) + (totals + page if totals_first else max(totals, page)), tuple(reads))
+
+
+def _records(query: ListQuery) -> str:
+    return f"records: {query.limit}"
+
+
+def equal(attribute: str, value: str) -> Condition:
+    return Condition(attribute, "=", (value,))
+
+
+def within(attribute: str, low: str | None, high: str | None) -> KeyRange:
+    """The condition for values from `low` to `high`, both inclusive; without either there is none."""
+    if low and high:
+        return (Condition(attribute, "BETWEEN", (low, high)),)
+    if low:
+        return (Condition(attribute, ">=", (low,)),)
+    return (Condition(attribute, "<=", (high,)),) if high else ()
+
+
+def request(
+    index: Index,
+    owner_id: str,
+    state: State,
+    key_range: KeyRange = (),
+    *,
+    filters: Iterable[Condition] = (),
+    backward: bool = False,
+) -> dict[str, Any]:
+    """A Query of one range in one partition, as `dynamodb.Table.query` takes it."""
+    values = dict[str, str]()
+    partition = (equal("owner_id", owner_id), equal("#state", state))  # `state` is a reserved word
+    asked: dict[str, Any] = {
+        "IndexName": index.name,
+        "KeyConditionExpression": _expression((*partition, *key_range), values),
+        "ExpressionAttributeNames": {"#state": "state"},
+        "ScanIndexForward": not backward,
+        "values": values,
+    }
+    if expression := _expression(filters, values):
+        asked["FilterExpression"] = expression
+    return asked
+
+
+def _expression(conditions: Iterable[Condition], values: dict[str, str]) -> str:
+    """The conditions joined by AND; adds their values to `values`, under new names."""
+    parts = list[str]()
+    for condition in conditions:
+        names = [f":v{len(values) + i}" for i in range(len(condition.values))]
+        values.update(zip(names, condition.values, strict=True))
+        match condition.operator:
+            case "BETWEEN":
+                parts.append(f"{condition.attribute} BETWEEN {names[0]} AND {names[1]}")
+            case "IN":
+                parts.append(f"{condition.attribute} IN ({', '.join(names)})")
+            case "contains":
+                parts.append(f"contains({condition.attribute}, {names[0]})")
+            case operator:
+                parts.append(f"{condition.attribute} {operator} {names[0]}")
+    return " AND ".join(parts)

@@ -1,0 +1,194 @@
+"""What a listing is asked for: raw query parameters in, a `ListQuery` out, or all that is wrong with them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+from customers import keys
+from customers.errors import Invalid
+from customers.keys import ABSENT, State
+
+MAX_STATUSES = 50  # of one filter: each may be a range of keys of its own, and IN takes 100 values
+
+_HOURS_MINUTES = r"(?:[01]\d|2[0-3]):[0-5]\d"
+# RFC 3339, section 5.6, or a day. No zone is UTC. A space may stand for the + that it was before a URL was decoded.
+_TIME = re.compile(
+    rf"(\d{{4}}-\d\d-\d\d)(?:[Tt ]({_HOURS_MINUTES}:[0-5]\d)(?:\.(\d+))?(?:[Zz]|([-+ ])({_HOURS_MINUTES}))?)?", re.ASCII
+)
+# An entry of the status filter: in double quotes (doubled inside), or plain up to the next comma.
+_ENTRY = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|$)|([^,]*)(?:,|$)')
+_NULL = "null"
+_NONE = "none"
+
+
+def _known_sort_field(value: str) -> str:
+    if value not in keys.SORT_INDEXES:
+        raise PydanticCustomError(
+            "enum", "Input should be one of: {fields}", {"fields": ", ".join(sorted(keys.SORT_INDEXES))}
+        )
+    return value
+
+
+def _few_statuses(value: str) -> str:
+    if len(_statuses(value)) > MAX_STATUSES:
+        raise PydanticCustomError("too_long", f"Input should name at most {MAX_STATUSES} statuses")
+    return value
+
+
+def _timestamp(text: str, *, end: bool) -> str:
+    """The instant that is meant; of a day its first or (`end`) last microsecond.
+
+    What is finer than a microsecond is cut off at either end, so that a range never loses what lies on its ends.
+    """
+    invalid = PydanticCustomError("datetime_parsing", "Input should be an RFC 3339 date-time or a date as YYYY-MM-DD")
+    if not (match := _TIME.fullmatch(text)):
+        raise invalid
+    day, clock, fraction, sign, offset = match.groups()
+    if clock is None:
+        clock, fraction = ("23:59:59", "999999") if end else ("00:00:00", "0")
+    hours, minutes = map(int, (offset or "0:0").split(":"))
+    try:
+        local = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '')[:6]:0<6}Z")
+        return keys.timestamp(local - timedelta(hours=hours, minutes=minutes) * (-1 if sign == "-" else 1))
+    except (ValueError, OverflowError):  # no such day, or beyond the years 1 to 9999
+        raise invalid from None
+
+
+def _first_instant(text: str) -> str:
+    return _timestamp(text, end=False)
+
+
+def _last_instant(text: str, info: ValidationInfo) -> str:
+    last = _timestamp(text, end=True)
+    if (info.data.get("date_from") or last) > last:
+        raise PydanticCustomError("date_range", "Input should not be before date_from")
+    return last
+
+
+class ListParameters(BaseModel):
+    """The query parameters of GET /customers, as OpenAPI describes them."""
+
+    status: Annotated[str, AfterValidator(_few_statuses)] | None = None
+    include_deleted: bool = False
+    only_deleted: bool = False
+    limit: Annotated[int, Field(ge=1, le=200)] = 10
+    offset: Annotated[int, Field(ge=0)] = 0
+    q: str | None = None
+    sort_field: Annotated[str, AfterValidator(_known_sort_field)] | None = None
+    sort_dir: Literal["asc", "desc"] = "desc"
+    include_aggregations: bool = False
+    date_from: Annotated[str, AfterValidator(_first_instant)] | None = None
+    date_to: Annotated[str, AfterValidator(_last_instant)] | None = None  # below date_from, which it is compared with
+    owner_id: Annotated[str, StringConstraints(pattern=keys.OWNER_PATTERN)] | None = None
+
+    @classmethod
+    def optional(cls) -> set[str]:
+        """The parameters that have no default; blank, they count as absent."""
+        return {name for name, field in cls.model_fields.items() if field.default is None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListQuery:
+    """One listing, understood. Dates are timestamps, both inclusive; a status is a `keys.status_key`.
+
+    `owner_id` None means all owners, no `statuses` means any, no `terms` means no search.
+    """
+
+    owner_id: str | None
+    by_admin: bool = False
+    states: tuple[State, ...] = ("live",)
+    statuses: tuple[str, ...] = ()
+    date_from: str | None = None
+    date_to: str | None = None
+    q: str | None = None
+    terms: tuple[str, ...] = ()
+    sort_field: str = "created_at"
+    descending: bool = True
+    limit: int = 10
+    offset: int = 0
+    aggregations: bool = False
+
+    @property
+    def has_dates(self) -> bool:
+        return bool(self.date_from or self.date_to)
+
+    @property
+    def counted_states(self) -> tuple[State, ...]:
+        """The states whose records are counted: the quick filter `deleted` counts beyond the scope."""
+        return (*self.states, "deleted") if self.aggregations and "deleted" not in self.states else self.states
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """What narrows or widens the listing, for the answer's echo; an unset status is None."""
+        shown = {
+            "status": [None if status == ABSENT else status for status in self.statuses],
+            "include_deleted": self.states == ("live", "deleted"),
+            "only_deleted": self.states == ("deleted",),
+            "owner_id": self.owner_id if self.by_admin else None,
+        }
+        return {name: value for name, value in shown.items() if value}
+
+
+def parse(params: Mapping[str, str], *, owner_id: str, is_admin: bool) -> ListQuery:
+    """The query of a caller who is `owner_id`; only an administrator may ask for another owner, or for all.
+
+    Raises `Invalid` with every problem.
+    """
+    absent = {name for name in ListParameters.optional() if not params.get(name, "").strip()}
+    if not is_admin:
+        absent.add("owner_id")
+    try:
+        given = ListParameters.model_validate({name: params[name] for name in params.keys() - absent})
+    except ValidationError as error:
+        raise Invalid.of(error, "query") from None
+    terms = tuple(dict.fromkeys(keys.fold(given.q or "").split()))  # split after: some characters fold to a space
+    states: tuple[State, ...] = ("live", "deleted") if given.include_deleted else ("live",)
+    return ListQuery(
+        owner_id=given.owner_id if is_admin else owner_id,
+        by_admin=is_admin,
+        states=("deleted",) if given.only_deleted else states,
+        statuses=_statuses(given.status or ""),
+        date_from=given.date_from,
+        date_to=given.date_to,
+        q=given.q if terms else None,
+        terms=terms,
+        sort_field=given.sort_field or "created_at",
+        descending=given.sort_dir == "desc",
+        limit=given.limit,
+        offset=given.offset,
+        aggregations=given.include_aggregations,
+    )
+
+
+def _statuses(text: str) -> tuple[str, ...]:
+    """The keys of a status filter's entries: `vip, "a,b", null` are three, the last of them the unset status."""
+    found = list[str]()
+    for entry in _ENTRY.finditer(text):
+        quoted, plain = entry.groups()
+        if quoted is not None:
+            found.append(keys.status_key(quoted.replace('""', '"')))
+        elif status := plain.strip():
+            key = keys.status_key(status)
+            found.append(ABSENT if key == _NULL else key)
+    return tuple(dict.fromkeys(found))
+
+
+def written_status(key: str) -> str:
+    """A status as the filter reads it and as a quick filter is named: quoted where it would mean something else."""
+    if key == ABSENT:
+        return _NONE
+    if key in {_NULL, _NONE} or key != key.strip() or re.search('[",]', key):
+        return '"' + key.replace('"', '""') + '"'
+    return key
