@@ -1,0 +1,106 @@
+"""Ring 2: a real DynamoDB engine over HTTP: MiniStack's, unless DYNAMODB_TEST_ENDPOINT names another."""
+
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from tests.engine.ledger import Ledger
+from tests.handlers import ENVIRONMENT, ROOT, Api
+from tests.tables import create_table
+
+# The key pair of AWS's documentation: the only one that ExtendDB takes; the other engines take any.
+LOCAL_ACCOUNT = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+}
+MINISTACK = ROOT / ".local/ministack/bin/ministack"
+START_SECONDS = 30
+
+
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the engine listens. Each process of the tests (a worker of xdist) starts a MiniStack and stops it."""
+    if named := os.environ.get("DYNAMODB_TEST_ENDPOINT"):
+        yield named
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    directory = str(tmp_path_factory.mktemp("ministack"))
+    options = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": "dynamodb", "LOG_LEVEL": "ERROR"}
+    environment = {**os.environ, **options, "TMPDIR": directory}
+    with subprocess.Popen([MINISTACK], env=environment, cwd=directory) as process:  # noqa: S603 - ours
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/_ministack/health", process)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()  # it has nothing to keep
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310 - loopback
+        except (urllib.error.URLError, TimeoutError):
+            assert process.poll() is None, "MiniStack has ended"
+            assert time.monotonic() < deadline, "MiniStack does not answer"
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture(scope="session")
+def engine(endpoint: str) -> dict[str, str]:
+    """The environment of a function that reaches the engine; only AWS gets the developer's own credentials."""
+    account = {} if ".amazonaws.com" in endpoint else LOCAL_ACCOUNT
+    return {"AWS_ENDPOINT_URL_DYNAMODB": endpoint, **account}
+
+
+@pytest.fixture(scope="session")
+def client(engine: dict[str, str]) -> Any:
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=engine["AWS_ENDPOINT_URL_DYNAMODB"],
+        region_name=engine.get("AWS_DEFAULT_REGION"),
+        aws_access_key_id=engine.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=engine.get("AWS_SECRET_ACCESS_KEY"),
+    )
+
+
+@pytest.fixture(scope="session")
+def new_table(client: Any) -> Iterator[Callable[[], str]]:
+    """Makes tables, empty and ready, that are gone after the tests."""
+    names = list[str]()
+
+    def make() -> str:
+        names.append(f"customers-test-{uuid4()}")
+        create_table(client, names[-1])
+        return names[-1]
+
+    yield make
+    for name in names:
+        client.delete_table(TableName=name)
+
+
+@pytest.fixture(scope="module")
+def api(engine: dict[str, str], new_table: Callable[[], str]) -> Api:
+    """The handlers over a table of this module's own."""
+    return Api({**ENVIRONMENT, **engine, "TABLE_NAME": new_table()})
+
+
+@pytest.fixture
+def ledger(api: Api, client: Any) -> Ledger:
+    ledger = Ledger(api, client)
+    ledger.clear()
+    return ledger
