@@ -180,7 +180,7 @@ class CustomerOut(BaseModel):
     agent_id: Uuid | None = None
     created_at: Time
     updated_at: Time
-    deleted_at: Time | None = None
+    deleted_at: Time | None  # no default: always there, so that OpenAPI says so
     version: int
     owner_id: str | None = None
 
