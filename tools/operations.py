@@ -1,0 +1,369 @@
+"""What docs/openapi.json says of each operation beyond its route (template.yaml) and its models: words and examples.
+
+`OPERATIONS` is by function, `ERRORS` by class of error; `tools.openapi` puts both together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from customers import keys
+from customers.errors import (
+    ApiError,
+    CustomerDeleted,
+    CustomerIdTaken,
+    CustomerNotFound,
+    Forbidden,
+    IdempotencyInProgress,
+    InternalError,
+    Invalid,
+    PayloadTooLarge,
+    PreconditionFailed,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from customers.listing import ListParameters
+from customers.models import (
+    Customer,
+    CustomerCreate,
+    CustomerDetailOut,
+    CustomerDetailStatsOut,
+    CustomerOut,
+    CustomerUpdate,
+    DeleteQuery,
+    DetailQuery,
+    GetQuery,
+    PaginatedResponse,
+    RecordQuery,
+)
+
+REQUEST_ID = "Zx3p9jPzliAEPTA="  # as API Gateway makes them
+
+INTRODUCTION = """\
+Customers, each owned by one principal. `id` is the record's own UUID, which the paths take under the name \
+`customer_id`; the `customer_id` of a body is your own key for the customer.
+
+**Credentials.** A JSON Web Token (`Authorization: Bearer …`) or an API key (`X-API-Key`). If both are sent, both \
+must hold and name the same principal. You see your own customers, an administrator everybody's; somebody else's \
+customer is a 404.
+
+**Text** is trimmed, and blank text is null. A response leaves out what has no value, except `deleted_at`. Times are \
+RFC 3339 in UTC.
+
+**Errors.** Input that does not validate is a 422 with a list of problems. Every other error is a problem document \
+(RFC 9457) whose `code` is stable. Responses carry `X-Request-Id`: quote it when you ask for help. API Gateway \
+answers 429 itself, before the service is reached, to a client that sends too much.
+
+**Retries.** A 503 says that nothing half-written is visible; send the same request again. With an `Idempotency-Key` \
+a POST takes effect once however often it is sent."""
+
+NO_CREDENTIAL = Unauthorized("Send an access token or an API key")
+# An example of each error, and when it is answered.
+ERRORS: Mapping[type[ApiError], tuple[ApiError, str]] = {
+    type(error): (error, when)
+    for error, when in (
+        (NO_CREDENTIAL, "No credential was sent, or one that is invalid or has expired."),
+        (Forbidden("This needs the scope customers:read"), "The caller is known but lacks a scope."),
+        (CustomerNotFound(), "The customer never was, has been purged, or is somebody else's."),
+        (CustomerDeleted(), "The customer is deleted and can be restored."),
+        (
+            CustomerIdTaken(existing_id="2b1f0c9e-77a4-4f0b-9a52-0f7d7a3c1e55", existing_deleted=False),
+            "Another of the owner's customers has this `customer_id`. A deleted one keeps it until it is purged.",
+        ),
+        (IdempotencyInProgress(), "A request with this `Idempotency-Key` has not been answered yet."),
+        (PreconditionFailed(), "The customer has another version than `If-Match` names."),
+        (PayloadTooLarge("The body has more than 65536 bytes"), "The body is too large."),
+        (UnsupportedMediaType("The body must be application/json"), "The body is not JSON by its media type."),
+        (
+            Invalid.at("path", "customer_id", msg="Input should be a valid UUID", kind="uuid_parsing"),
+            "The request does not validate.",
+        ),
+        (InternalError(), "A fault of the service."),
+        (Unavailable(), "The service could not finish in time; nothing half-written is visible."),
+    )
+}
+
+BAD_ID = ERRORS[Invalid][0]
+NO_CUSTOMER_ID = Invalid.at("body", "customer_id", msg="Field required", kind="missing")
+NOT_JSON = Invalid.at("body", msg="JSON decode error: expected value at line 1 column 1", kind="json_invalid")
+LIMIT_TOO_HIGH = Invalid.at("query", "limit", msg="Input should be less than or equal to 200", kind="less_than_equal")
+KEY_REUSED = Invalid.at(
+    "header",
+    "Idempotency-Key",
+    msg="This Idempotency-Key was used for another request",
+    kind="idempotency_key_reused",
+)
+
+ZOE = Customer(
+    id="0d9c4f5e-6a53-4f3b-8a5e-1c2f7e9b4a10",
+    owner_id="ada",
+    customer_id="CRM-0042",
+    name="Zoë",
+    surname="Müller",
+    email="zoe.mueller@example.com",
+    phone="+49 30 901820",
+    status="lead",
+    created_at="2026-01-31T09:30:00.000000Z",
+    updated_at="2026-02-03T16:05:12.482113Z",
+    version=3,
+)
+SHOWN = CustomerOut.of(ZOE, show_owner=False)
+SORT = {"field": "created_at", "direction": "desc"}
+PAGE = {
+    "data": [SHOWN.model_dump(exclude_unset=True)],
+    "meta": {"total": 1, "limit": 10, "offset": 0, "sort": SORT},
+    "query": {"q": "muller", "filters": {"status": ["lead"]}, "sort": SORT},
+    "aggregations": {"quick_filters": {"all": 3, "deleted": 1, "status:none": 2, "status:lead": 1}, "extra": {}},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """`errors` are those beyond what every operation may answer; `invalid` are examples of its 422.
+
+    Headers are named as in `REQUEST_HEADERS` and `RESPONSE_HEADERS`.
+    """
+
+    summary: str
+    description: str
+    scope: str
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    body_example: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    request_headers: tuple[str, ...] = ()
+    status: HTTPStatus = HTTPStatus.OK
+    success: str
+    response: type[BaseModel] | None = None
+    response_example: Any = None
+    response_headers: tuple[str, ...] = ()
+    not_modified: bool = False
+    errors: tuple[type[ApiError], ...] = ()
+    invalid: tuple[ApiError, ...] = (BAD_ID,)
+
+
+EVERYWHERE = (Unauthorized, Forbidden, Invalid, InternalError, Unavailable)
+BODY = (PayloadTooLarge, UnsupportedMediaType)
+
+OPERATIONS: Mapping[str, Operation] = {
+    "list_customers": Operation(
+        summary="List customers",
+        description=(
+            "One page of customers, sorted, filtered or searched, with exact totals. Customers without a value in the "
+            "sort field come last in both directions; ties are broken by `id`. A `limit` or `offset` out of range is "
+            "refused, never clamped. `query` echoes the request as it was understood."
+        ),
+        scope="customers:read",
+        query=ListParameters,
+        success="A page of customers.",
+        response=PaginatedResponse[CustomerOut],
+        response_example=PAGE,
+        invalid=(LIMIT_TOO_HIGH,),
+    ),
+    "create_customer": Operation(
+        summary="Create a customer",
+        description=(
+            "A new customer of the caller's. `customer_id` must be unique among the caller's customers, deleted ones "
+            "included. Unknown and read-only fields are ignored, unless the service is set up to refuse them. A "
+            "request repeated with its `Idempotency-Key` is answered with the customer as it is now, or with a 404 "
+            "while that is being purged."
+        ),
+        scope="customers:write",
+        body=CustomerCreate,
+        body_example={
+            "customer_id": ZOE.customer_id,
+            "name": ZOE.name,
+            "surname": ZOE.surname,
+            "email": ZOE.email,
+            "phone": ZOE.phone,
+            "status": ZOE.status,
+        },
+        request_headers=("Idempotency-Key",),
+        status=HTTPStatus.CREATED,
+        success="The new customer.",
+        response=CustomerOut,
+        response_example=SHOWN,
+        response_headers=("ETag", "Location", "Idempotency-Replayed"),
+        errors=(CustomerNotFound, CustomerIdTaken, IdempotencyInProgress, *BODY),
+        invalid=(NO_CUSTOMER_ID, NOT_JSON, KEY_REUSED),
+    ),
+    "get_customer": Operation(
+        summary="Get a customer",
+        description="One customer, with its version as `ETag`; a deleted one with `include_deleted=true` only.",
+        scope="customers:read",
+        query=GetQuery,
+        request_headers=("If-None-Match",),
+        success="The customer.",
+        response=CustomerOut,
+        response_example=SHOWN,
+        response_headers=("ETag",),
+        not_modified=True,
+        errors=(CustomerNotFound, CustomerDeleted),
+    ),
+    "update_customer": Operation(
+        summary="Update a customer",
+        description=(
+            "What is sent is set, null clears, what is absent stays. A request that changes nothing is answered with "
+            "200 and moves neither `version` nor `updated_at`. Unknown and read-only fields are ignored, unless the "
+            "service is set up to refuse them. Without `If-Match` the last write of each sent field wins. A deleted "
+            "customer must be restored first."
+        ),
+        scope="customers:write",
+        query=RecordQuery,
+        body=CustomerUpdate,
+        body_example={"status": "won", "phone": None},
+        request_headers=("If-Match",),
+        success="The customer as it is now.",
+        response=CustomerOut,
+        response_example=SHOWN,
+        response_headers=("ETag",),
+        errors=(CustomerNotFound, CustomerDeleted, CustomerIdTaken, PreconditionFailed, *BODY),
+        invalid=(BAD_ID, NOT_JSON),
+    ),
+    "delete_customer": Operation(
+        summary="Delete or purge a customer",
+        description=(
+            "Soft delete: the customer is hidden until it is restored, and purged after the service's retention time. "
+            "Deleting a deleted customer changes nothing. With `purge=true`, which needs the scope `customers:purge` "
+            "too, a live or deleted customer is removed with every trace and its `customer_id` is free again."
+        ),
+        scope="customers:write",
+        query=DeleteQuery,
+        request_headers=("If-Match",),
+        status=HTTPStatus.NO_CONTENT,
+        success="The customer is deleted, or purged.",
+        errors=(CustomerNotFound, PreconditionFailed),
+    ),
+    "get_customer_detail": Operation(
+        summary="Get a customer's detail",
+        description=(
+            "One customer with its statistics, its last call and its campaigns. A deleted one is shown with "
+            "`include_deleted=true` only."
+        ),
+        scope="customers:read",
+        query=DetailQuery,
+        success="The customer's detail.",
+        response=CustomerDetailOut,
+        response_example=CustomerDetailOut.model_construct(
+            customer=SHOWN, stats=CustomerDetailStatsOut.of({}), campaigns=[]
+        ),
+        errors=(CustomerNotFound, CustomerDeleted),
+    ),
+    "restore_customer": Operation(
+        summary="Restore a deleted customer",
+        description=(
+            "Brings a deleted customer back. Restoring a live one changes nothing. A deleted customer keeps its "
+            "`customer_id`, so that a restore never conflicts."
+        ),
+        scope="customers:write",
+        request_headers=("Idempotency-Key", "If-Match"),
+        success="The customer, live.",
+        response=CustomerOut,
+        response_example=SHOWN,
+        response_headers=("ETag", "Idempotency-Replayed"),
+        errors=(CustomerNotFound, IdempotencyInProgress, PreconditionFailed),
+        invalid=(BAD_ID, KEY_REUSED),
+    ),
+}
+
+SORT_FIELDS = ", ".join(f"`{name}`" for name in keys.SORT_INDEXES)
+STRAY = "Taken from clients that send it; must be a UUID and changes nothing."
+PARAMETERS: Mapping[str, str] = {
+    **dict.fromkeys(RecordQuery.model_fields, STRAY),
+    "status": (
+        "Comma-separated statuses, compared without case and accents; `null` stands for customers without one. Quote "
+        'what holds a comma: `"a,b"`.'
+    ),
+    "include_deleted": "Show deleted customers too.",
+    "only_deleted": "Show deleted customers only; wins over `include_deleted`.",
+    "limit": "Customers on a page.",
+    "offset": "Customers to skip.",
+    "q": (
+        "Terms that must all occur, without regard to case and accents, in `name`, `surname`, `email` or "
+        "`customer_id`; a term of digits also in the digits of `phone`. `%` and `*` stand for themselves."
+    ),
+    "sort_field": f"One of {SORT_FIELDS}; `created_at` if absent.",
+    "sort_dir": "Direction of the sort.",
+    "include_aggregations": "Add the counts of the quick filters.",
+    "date_from": "Created at this time or later: RFC 3339, or YYYY-MM-DD for the start of that day. No zone is UTC.",
+    "date_to": "Created at this time or earlier: RFC 3339, or YYYY-MM-DD for the end of that day. No zone is UTC.",
+    "owner_id": "For administrators: only this owner's customers. Ignored for others.",
+    "purge": "Remove every trace instead of hiding. Needs the scope `customers:purge`.",
+}
+CUSTOMER_ID = "Your own key for the customer, unique among your customers."
+PROPERTIES: Mapping[str, Mapping[str, str]] = {
+    "AggregationsOut": {"quick_filters": "`q` and the dates apply to all of them, the status filter to none."},
+    "CustomerCreate": {"customer_id": CUSTOMER_ID},
+    "CustomerUpdate": {"customer_id": f"{CUSTOMER_ID} Cannot be cleared."},
+    "CustomerOut": {
+        "id": "The record's own id, which the paths take.",
+        "customer_id": CUSTOMER_ID,
+        "updated_at": "Moves when the customer is created, changed, deleted or restored.",
+        "deleted_at": "When the customer was deleted; null for a live one.",
+        "version": "Moves with every change. The `ETag` is made from it.",
+        "owner_id": "Whose customer it is; shown to administrators only.",
+    },
+    "MetaOut": {"total": "Customers on all pages together."},
+}
+
+ETAG = {"type": "string", "pattern": r'^"v[1-9][0-9]*"$'}
+# Each with its schema, an example, whether it is on every response that names it, and what it means.
+RESPONSE_HEADERS: Mapping[str, tuple[Mapping[str, Any], str, bool, str]] = {
+    "Cache-Control": ({"type": "string", "const": "no-store"}, "no-store", True, "Nothing may be cached."),
+    "ETag": (ETAG, '"v3"', True, "The customer's version, for `If-Match` and `If-None-Match`."),
+    "Idempotency-Replayed": (
+        {"type": "string", "const": "true"},
+        "true",
+        False,
+        "This request was carried out before; the response shows the customer as it is now.",
+    ),
+    "Location": (
+        {"type": "string", "format": "uri-reference"},
+        f"/customers/{ZOE.id}",
+        True,
+        "Where the new customer is.",
+    ),
+    "Retry-After": ({"type": "string", "pattern": "^[0-9]+$"}, "1", False, "Seconds to wait before trying again."),
+    "WWW-Authenticate": (
+        {"type": "string"},
+        NO_CREDENTIAL.headers["WWW-Authenticate"],
+        True,
+        "The challenge of RFC 6750, with `error` when a credential was sent.",
+    ),
+    "X-Request-Id": ({"type": "string"}, REQUEST_ID, True, "Names this request in the logs."),
+}
+ON_EVERY_RESPONSE = ("X-Request-Id", "Cache-Control")
+
+# Each with its schema, an example and what it means.
+REQUEST_HEADERS: Mapping[str, tuple[Mapping[str, Any], str | None, str]] = {
+    "Idempotency-Key": (
+        {"type": "string", "title": "Idempotency-Key", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        "5a7b2f0e-create-crm-0042",
+        "Makes the request safe to repeat for 24 hours. The same key with another request is a 422.",
+    ),
+    "If-Match": (
+        {"type": "string", "title": "If-Match"},
+        '"v3"',
+        "Carry out the request only if the customer has one of these versions, otherwise 412.",
+    ),
+    "If-None-Match": (
+        {"type": "string", "title": "If-None-Match"},
+        '"v3"',
+        "Answer 304 if the customer still has one of these versions.",
+    ),
+    "X-API-Key": (
+        {"type": "string", "title": "X-Api-Key"},
+        None,
+        "An API key, instead of a bearer token or beside one of the same principal.",
+    ),
+}
+PATH_PARAMETERS: Mapping[str, tuple[Mapping[str, Any], str, str]] = {
+    "customer_id": (
+        {"type": "string", "format": "uuid", "title": "Customer Id"},
+        ZOE.id,
+        "The customer's `id` (not its `customer_id`).",
+    ),
+}
