@@ -1,0 +1,187 @@
+"""docs/openapi.json is valid, up to date, complete, and its examples are true."""
+
+import json
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from customers import errors
+from customers.api import _failure
+from customers.errors import ApiError, Invalid
+from tests.documented import assert_documented, document, resolved, responses
+from tests.documented import errors as errors_of
+from tests.handlers import OPERATIONS as FUNCTIONS
+from tools import openapi
+from tools.operations import ERRORS, EVERYWHERE, OPERATIONS, REQUEST_ID
+
+ROOT = Path(__file__).parents[2]
+ROUTES = openapi.routes()
+CUSTOMER = OPERATIONS["get_customer"].response_example.model_dump(exclude_unset=True)
+FOUND: dict[str, Any] = {
+    "statusCode": 200,
+    "headers": {
+        "content-type": "application/json",
+        "etag": '"v3"',
+        "x-request-id": REQUEST_ID,
+        "cache-control": "no-store",
+    },
+    "body": json.dumps(CUSTOMER),
+}
+
+
+def described(function: str) -> Any:
+    method, path = ROUTES[function]
+    return document()["paths"][path][method]
+
+
+def answer(error: ApiError) -> dict[str, Any]:
+    response = _failure(error, REQUEST_ID)
+    response["headers"] |= {"x-request-id": REQUEST_ID, "cache-control": "no-store"}
+    return response
+
+
+def examples(node: Any, place: str = "#") -> Iterator[tuple[str, Any, Any]]:
+    """Each example of a media type, parameter or header: where it is, its schema and itself."""
+    if isinstance(node, list):
+        node = dict(enumerate(node))
+    if not isinstance(node, dict):
+        return
+    if "schema" in node:
+        given = {name: each["value"] for name, each in node.get("examples", {}).items()}
+        given |= {"example": node["example"]} if "example" in node else {}
+        for name, value in given.items():
+            yield f"{place}/{name}", node["schema"], value
+    for key, each in node.items():
+        if key not in {"example", "examples"}:
+            yield from examples(each, f"{place}/{key}")
+
+
+def test_the_document_is_valid_openapi() -> None:
+    OpenAPIV31SpecValidator(document()).validate()
+
+
+def test_the_checked_in_document_is_what_models_and_routes_say() -> None:
+    assert openapi.main(["--check"]) is None
+
+
+def test_a_document_that_has_drifted_is_refused_with_the_command_that_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openapi, "DOCUMENT", tmp_path / "openapi.json")
+    assert "python -m tools.openapi" in str(openapi.main(["--check"]))
+    assert openapi.main([]) is None
+    assert openapi.main(["--check"]) is None
+    (tmp_path / "openapi.json").write_text("{}")
+    assert "python -m tools.openapi" in str(openapi.main(["--check"]))
+
+
+def test_a_route_without_an_operation_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openapi, "routes", lambda: {"count_customers": ("get", "/customers/count")})
+    with pytest.raises(ValueError, match="count_customers"):
+        openapi.generate()
+
+
+def test_operation_ids_are_unique() -> None:
+    ids = [described(function)["operationId"] for function in FUNCTIONS]
+    assert len(ids) == len(set(ids)) == len(FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_is_described_with_the_scope_that_it_requires(function: str) -> None:
+    (scope,) = re.findall(r'scope="(.+?)"', (ROOT / f"functions/{function}/app.py").read_text())
+    assert described(function)["description"].endswith(f"Needs the scope `{scope}`.")
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_operation_may_answer_what_every_request_may_meet(function: str) -> None:
+    assert {"401", "403", "422", "500", "503"} <= responses(function).keys()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_names_a_customer_may_not_find_it_and_what_has_a_body_may_refuse_it(function: str) -> None:
+    statuses = responses(function).keys()
+    _, path = ROUTES[function]
+    assert "404" in statuses or "{customer_id}" not in path
+    assert ({"413", "415"} <= statuses) == ("requestBody" in described(function))
+
+
+def test_every_error_of_the_service_is_documented() -> None:
+    """Each class by its status and code, on at least one operation."""
+    defined = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ApiError)}
+    defined.remove(ApiError)
+    assert ERRORS.keys() == defined
+    found = {
+        (status, name)
+        for function in FUNCTIONS
+        for status, response in responses(function).items()
+        for content in response.get("content", {}).values()
+        for name in content.get("examples", {})
+    }
+    assert {(str(int(each.status)), each.code) for each in defined - {Invalid}} <= found
+
+
+@pytest.mark.parametrize("error", [error for error, _ in ERRORS.values()], ids=lambda error: error.code)
+def test_an_example_of_an_error_is_what_the_service_answers(error: ApiError) -> None:
+    assert openapi.example_body(error) == json.loads(answer(error)["body"])
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"), [pytest.param(schema, value, id=place) for place, schema, value in examples(document())]
+)
+def test_every_example_validates_against_its_schema(schema: Any, value: Any) -> None:
+    assert errors_of(json.dumps(schema), value) == []
+
+
+def test_every_body_has_an_example() -> None:
+    contents = [
+        content
+        for function in FUNCTIONS
+        for each in (*responses(function).values(), described(function).get("requestBody", {}))
+        for content in resolved(each).get("content", {}).values()
+    ]
+    assert contents
+    assert all("example" in content or content["examples"] for content in contents)
+
+
+def test_a_documented_response_passes() -> None:
+    assert_documented("get_customer", FOUND)
+
+
+def test_every_documented_error_passes() -> None:
+    for function, operation in OPERATIONS.items():
+        for each in (*operation.errors, *EVERYWHERE):
+            assert_documented(function, answer(ERRORS[each][0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"statusCode": 206}, "206, which is not documented"),
+        ({"headers": {**FOUND["headers"], "x-powered-by": "us"}}, "undocumented headers: {'x-powered-by'}"),
+        ({"headers": {"content-type": "application/json"}}, "without"),
+        ({"headers": {**FOUND["headers"], "content-type": "text/html"}}, "text/html, which is not documented"),
+        ({"statusCode": 304}, "with a body"),
+        ({"body": json.dumps({**CUSTOMER, "purge_at": "2026-03-01"})}, "purge_at"),
+        ({"body": json.dumps({**CUSTOMER, "name": None})}, "name: None is not of type 'string'"),
+        ({"body": json.dumps({**CUSTOMER, "created_at": "yesterday"})}, "created_at: 'yesterday' is not a 'date-time'"),
+        ({"body": json.dumps({**CUSTOMER, "id": "1"})}, "id: '1' is not a 'uuid'"),
+        ({"body": json.dumps({name: each for name, each in CUSTOMER.items() if name != "deleted_at"})}, "deleted_at"),
+        ({"body": None}, "the body"),
+    ],
+)
+def test_an_undocumented_response_fails(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(said)):
+        assert_documented("get_customer", deepcopy(FOUND) | change)
+
+
+def test_a_code_that_the_operation_does_not_document_fails() -> None:
+    """A deleted customer is deleted once more with 204, so DELETE never answers `customer_deleted`."""
+    response = answer(errors.CustomerDeleted())
+    assert_documented("get_customer", response)
+    with pytest.raises(AssertionError, match="'customer_deleted' is not one of"):
+        assert_documented("delete_customer", response)
