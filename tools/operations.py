@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -27,6 +27,7 @@ from customers.errors import (
     UnsupportedMediaType,
 )
 from customers.listing import ListParameters
+from customers.listing.query import MAX_STATUSES
 from customers.models import (
     Customer,
     CustomerCreate,
@@ -61,6 +62,18 @@ answers 429 itself, before the service is reached, to a client that sends too mu
 **Retries.** A 503 says that nothing half-written is visible; send the same request again. With an `Idempotency-Key` \
 a POST takes effect once however often it is sent."""
 
+# Examples of input that does not validate.
+BAD_ID = Invalid.at("path", "customer_id", msg="Input should be a valid UUID", kind="uuid_parsing")
+NO_CUSTOMER_ID = Invalid.at("body", "customer_id", msg="Field required", kind="missing")
+NOT_JSON = Invalid.at("body", msg="JSON decode error: expected value at line 1 column 1", kind="json_invalid")
+LIMIT_TOO_HIGH = Invalid.at("query", "limit", msg="Input should be less than or equal to 200", kind="less_than_equal")
+KEY_REUSED = Invalid.at(
+    "header",
+    "Idempotency-Key",
+    msg="This Idempotency-Key was used for another request",
+    kind="idempotency_key_reused",
+)
+
 NO_CREDENTIAL = Unauthorized("Send an access token or an API key")
 # An example of each error, and when it is answered.
 ERRORS: Mapping[type[ApiError], tuple[ApiError, str]] = {
@@ -78,25 +91,11 @@ ERRORS: Mapping[type[ApiError], tuple[ApiError, str]] = {
         (PreconditionFailed(), "The customer has another version than `If-Match` names."),
         (PayloadTooLarge("The body has more than 65536 bytes"), "The body is too large."),
         (UnsupportedMediaType("The body must be application/json"), "The body is not JSON by its media type."),
-        (
-            Invalid.at("path", "customer_id", msg="Input should be a valid UUID", kind="uuid_parsing"),
-            "The request does not validate.",
-        ),
+        (BAD_ID, "The request does not validate."),
         (InternalError(), "A fault of the service."),
         (Unavailable(), "The service could not finish in time; nothing half-written is visible."),
     )
 }
-
-BAD_ID = ERRORS[Invalid][0]
-NO_CUSTOMER_ID = Invalid.at("body", "customer_id", msg="Field required", kind="missing")
-NOT_JSON = Invalid.at("body", msg="JSON decode error: expected value at line 1 column 1", kind="json_invalid")
-LIMIT_TOO_HIGH = Invalid.at("query", "limit", msg="Input should be less than or equal to 200", kind="less_than_equal")
-KEY_REUSED = Invalid.at(
-    "header",
-    "Idempotency-Key",
-    msg="This Idempotency-Key was used for another request",
-    kind="idempotency_key_reused",
-)
 
 ZOE = Customer(
     id="0d9c4f5e-6a53-4f3b-8a5e-1c2f7e9b4a10",
@@ -112,6 +111,8 @@ ZOE = Customer(
     version=3,
 )
 SHOWN = CustomerOut.of(ZOE, show_owner=False)
+CREATED = CustomerOut.of(replace(ZOE, updated_at=ZOE.created_at, version=1), show_owner=False)
+UPDATED = CustomerOut.of(ZOE.changed("2026-02-05T08:00:00.917004Z", status="won", phone=None), show_owner=False)
 SORT = {"field": "created_at", "direction": "desc"}
 PAGE = {
     "data": [SHOWN.model_dump(exclude_unset=True)],
@@ -142,7 +143,7 @@ class Operation:
     response_headers: tuple[str, ...] = ()
     not_modified: bool = False
     errors: tuple[type[ApiError], ...] = ()
-    invalid: tuple[ApiError, ...] = (BAD_ID,)
+    invalid: tuple[Invalid, ...] = (BAD_ID,)
 
 
 EVERYWHERE = (Unauthorized, Forbidden, Invalid, InternalError, Unavailable)
@@ -185,7 +186,7 @@ OPERATIONS: Mapping[str, Operation] = {
         status=HTTPStatus.CREATED,
         success="The new customer.",
         response=CustomerOut,
-        response_example=SHOWN,
+        response_example=CREATED,
         response_headers=("ETag", "Location", "Idempotency-Replayed"),
         errors=(CustomerNotFound, CustomerIdTaken, IdempotencyInProgress, *BODY),
         invalid=(NO_CUSTOMER_ID, NOT_JSON, KEY_REUSED),
@@ -218,7 +219,7 @@ OPERATIONS: Mapping[str, Operation] = {
         request_headers=("If-Match",),
         success="The customer as it is now.",
         response=CustomerOut,
-        response_example=SHOWN,
+        response_example=UPDATED,
         response_headers=("ETag",),
         errors=(CustomerNotFound, CustomerDeleted, CustomerIdTaken, PreconditionFailed, *BODY),
         invalid=(BAD_ID, NOT_JSON),
@@ -274,8 +275,8 @@ STRAY = "Taken from clients that send it; must be a UUID and changes nothing."
 PARAMETERS: Mapping[str, str] = {
     **dict.fromkeys(RecordQuery.model_fields, STRAY),
     "status": (
-        "Comma-separated statuses, compared without case and accents; `null` stands for customers without one. Quote "
-        'what holds a comma: `"a,b"`.'
+        f"At most {MAX_STATUSES} comma-separated statuses, compared without case and accents; `null` stands for "
+        'customers without one. Quote what holds a comma: `"a,b"`.'
     ),
     "include_deleted": "Show deleted customers too.",
     "only_deleted": "Show deleted customers only; wins over `include_deleted`.",
