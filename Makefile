@@ -46,10 +46,10 @@ build: .venv/.made .local/sam/.made ## the artefacts for AWS in .aws-sam/build (
 	$(PYTHON) -m tools.build --arch $(ARCH)
 
 deploy: build ## build, then deploy to AWS; asks for what samconfig.toml does not say
-	$(SAM) deploy --capabilities CAPABILITY_IAM $(if $(wildcard samconfig.toml),,--guided)
+	$(SAM) deploy --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND $(if $(wildcard samconfig.toml),,--guided)
 
 token: .venv/.made ## an access token (OWNER=ada, ADMIN=1, SCOPES="customers:read"; STACK=name for a deployed stack)
-	@$(PYTHON) -m tools.token $(if $(STACK),--stack '$(STACK)') --owner '$(OWNER)' $(if $(ADMIN),--admin) $(if $(SCOPES),--scopes '$(SCOPES)')
+	@$(PYTHON) -m tools.access_token $(if $(STACK),--stack '$(STACK)') --owner '$(OWNER)' $(if $(ADMIN),--admin) $(if $(SCOPES),--scopes '$(SCOPES)')
 
 api-key: .venv/.made ## manage API keys (ARGS="create --owner ada", list, rotate, revoke; STACK=name for a deployed stack)
 	@$(PYTHON) -m tools.api_key $(if $(STACK),--stack '$(STACK)') $(ARGS)
@@ -69,13 +69,13 @@ clean: ## remove what was built or downloaded here, and the local cloud's data
 # The three environments. Each is made again when its pins change.
 
 .venv/.made: requirements/dev.txt pyproject.toml .local/.python
-	@echo "Making .venv: what the project and its tests need"
+	@echo "Making .venv: what the project and its tests need" >&2
 	@$(UV) venv -q --allow-existing --python $(PYTHON_VERSION) .venv
 	@$(UV) pip install -q --exact --python .venv -r requirements/dev.txt -e .
 	@touch $@
 
 .local/%/.made: requirements/%.txt .local/.python
-	@echo "Making .local/$*"
+	@echo "Making .local/$*" >&2
 	@$(UV) venv -q --allow-existing --python $(PYTHON_VERSION) .local/$*
 	@$(UV) pip sync -q --python .local/$* $<
 	@touch $@
@@ -90,7 +90,7 @@ clean: ## remove what was built or downloaded here, and the local cloud's data
 
 .local/uv/bin/uv:
 	@$(if $(ANY_PYTHON),true,echo "Python $(PYTHON_VERSION) is needed: install it, or uv, and run make again." >&2; exit 1)
-	@echo "Making .local/uv"
+	@echo "Making .local/uv" >&2
 	@$(ANY_PYTHON) -m venv .local/uv || { \
 		echo "$(ANY_PYTHON) cannot make a virtual environment: install its venv module, or uv, and run make again." >&2; exit 1; }
 	@.local/uv/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)

@@ -20,6 +20,7 @@ type Architecture = Literal["arm64", "x86_64"]
 ROOT = Path(__file__).resolve().parent.parent
 SAM_BIN = ROOT / ".local" / "sam" / "bin"
 ELF_MACHINES: Mapping[str, Architecture] = {"3e": "x86_64", "b7": "arm64"}  # ELF header, e_machine
+MARK = ".sources"  # file of a build directory
 UNCHECKED_HASH = 0b01  # PEP 552: the flags of bytecode that nobody compares with its source
 HOST_ARCHITECTURE: Architecture = "arm64" if os.uname().machine in {"aarch64", "arm64"} else "x86_64"
 
@@ -44,6 +45,12 @@ class Build:
         return self.directory / "SharedLayer" / "python"
 
     @property
+    def sources(self) -> str:
+        """The mark of what it was made from; empty if `up_to_date` did not make it."""
+        mark = self.directory / MARK
+        return mark.read_text() if mark.is_file() else ""
+
+    @property
     def apps(self) -> list[Path]:
         return sorted(self.directory.glob("*/app.py"))
 
@@ -64,12 +71,11 @@ def build(architecture: Architecture, directory: Path, *, root: Path = ROOT) -> 
 
 def up_to_date(architecture: Architecture, directory: Path, *, root: Path = ROOT) -> Build:
     """The build of the sources as they are: the one in `directory` if it is that, otherwise a new one."""
-    mark = directory / ".sources"
-    digest = f"{architecture} {digest_of(sources(root), root)}"
-    if mark.is_file() and mark.read_text() == digest:
-        return Build(directory, architecture)
-    built = build(architecture, directory, root=root)
-    mark.write_text(digest)
+    digest = f"{architecture}-{digest_of(sources(root), root)}"
+    built = Build(directory, architecture)
+    if built.sources != digest:
+        built = build(architecture, directory, root=root)
+        (directory / MARK).write_text(digest)
     return built
 
 

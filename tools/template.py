@@ -28,7 +28,8 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 def load() -> dict[str, Any]:
     """template.yaml, with its intrinsic functions in their long form."""
-    return yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    return template
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:

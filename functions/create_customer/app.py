@@ -12,4 +12,4 @@ service = Service()
 def lambda_handler(request: Request) -> Response:
     new = request.body(CustomerCreate)
     outcome = service.customers.create(request.caller.owner_id, new.model_dump(), request.idempotency(new))
-    return request.respond(HTTPStatus.CREATED, outcome, location=f"/customers/{outcome.customer.id}")
+    return request.respond(HTTPStatus.CREATED, outcome, location=f"{request.event['rawPath']}/{outcome.customer.id}")

@@ -16,7 +16,10 @@ LONGEST_HANDLER = 40
 
 
 def test_imports_go_the_way_of_a_request() -> None:
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]  # in a process: it turns other loggers off
+    command = [
+        str(Path(sys.executable).with_name("lint-imports")),
+        "--no-cache",
+    ]  # in a process: it turns other loggers off
     checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     assert checked.returncode == 0, checked.stdout
 

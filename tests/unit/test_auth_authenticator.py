@@ -123,7 +123,7 @@ class TestToken:
         assert not authenticate({"authorization": bearer(role=role)}).is_admin
 
     def test_the_admin_claim_is_configurable(self) -> None:
-        settings = {"jwt_admin_claim": "cognito:groups", "jwt_admin_value": "staff"}
+        settings: dict[str, Any] = {"jwt_admin_claim": "cognito:groups", "jwt_admin_value": "staff"}
         assert authenticate({"authorization": bearer(**{"cognito:groups": ["staff"]})}, **settings).is_admin
         assert not authenticate({"authorization": bearer(role="admin")}, **settings).is_admin
 
@@ -167,7 +167,7 @@ class TestApiKey:
         assert_unauthorized({"x-api-key": KEY}, "The API key is not valid", key=key)
 
     def test_where_only_keys_are_configured_no_token_holds(self) -> None:
-        only_keys = {"jwt_secret": None, "api_keys_only": True}
+        only_keys: dict[str, Any] = {"jwt_secret": None, "api_keys_only": True}
         assert authenticate({"x-api-key": KEY}, **only_keys)
         assert_unauthorized({"authorization": bearer()}, "The access token is not valid", **only_keys)
 

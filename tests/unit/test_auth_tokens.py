@@ -22,7 +22,7 @@ LEEWAY = 30
 SECRET = b"a secret of this test, 32 bytes +"
 CLAIMS = {"sub": "ada", "exp": NOW + 60}
 
-KEYS = {
+KEYS: dict[str, Any] = {
     "rsa": RSAKey.generate_key(2048),
     "ec": ECKey.generate_key("P-256"),
     "okp": OKPKey.generate_key("Ed25519"),
@@ -53,7 +53,7 @@ def signed_by(key: str, alg: str, header: Mapping[str, Any] | None = None) -> st
     def sign(signed: str) -> bytes:
         return JWSRegistry.algorithms[alg].sign(signed.encode(), KEYS[key])
 
-    return token(header={"alg": alg, "kid": key} | (header or {}), sign=sign)
+    return token(header={"alg": alg, "kid": key, **(header or {})}, sign=sign)
 
 
 def tokens(

@@ -40,7 +40,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Self
+from typing import Literal, Self, TypeGuard
 
 type State = Literal["live", "deleted", "purging"]
 type Key = dict[str, str]
@@ -54,6 +54,7 @@ OWNERS = "OWNERS"  # partition key of the registry of owners
 OWNER_PATTERN = r'^[!-"$-~]{1,128}$'  # visible ASCII without `#`; `re.fullmatch` and JSON Schema read it alike
 SEPARATOR = "\x1f"  # between the fields of the directory; no input contains it and no search term can span it
 
+_OWNER = re.compile(OWNER_PATTERN)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _TIME_LETTERS = 11  # 26**11 microseconds reach the year 2086
@@ -82,6 +83,10 @@ SORT_INDEXES: Mapping[str, Index] = {
         for field in ("name", "surname", "email", "phone", "customer_id")
     },
 }
+
+
+def is_owner_id(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and _OWNER.fullmatch(value) is not None
 
 
 def customer(id: str) -> Key:

@@ -2,6 +2,6 @@
 
 from customers.auth.api_keys import StoredKey
 from customers.auth.authenticator import Authenticator
-from customers.auth.caller import OWNER_PATTERN, SCOPES, Caller
+from customers.auth.caller import SCOPES, Caller
 
-__all__ = ["OWNER_PATTERN", "SCOPES", "Authenticator", "Caller", "StoredKey"]
+__all__ = ["SCOPES", "Authenticator", "Caller", "StoredKey"]

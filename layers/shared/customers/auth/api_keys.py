@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from customers import keys
-from customers.auth.caller import SCOPES, is_owner_id
+from customers.auth.caller import SCOPES
 
 KEY_ID_LENGTH = 12
 SECRET_LENGTH = 43  # 62**43 > 2**256
@@ -48,7 +48,7 @@ class StoredKey:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if not is_owner_id(self.owner_id) or self.role not in {"owner", "admin"}:
+        if not keys.is_owner_id(self.owner_id) or self.role not in {"owner", "admin"}:
             raise ValueError("An API key needs a valid owner id and the role owner or admin")
 
     @classmethod

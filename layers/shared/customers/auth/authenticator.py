@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from customers import keys
 from customers.auth import api_keys
 from customers.auth.api_keys import StoredKey
-from customers.auth.caller import SCOPES, Caller, is_owner_id
+from customers.auth.caller import SCOPES, Caller
 from customers.auth.jwks import KeySet, fetch_keys
 from customers.auth.shared_secret import read_secret
 from customers.auth.tokens import Tokens, invalid_token, names
@@ -62,7 +63,7 @@ class Authenticator:
             raise invalid_token()
         claims = self._tokens.claims(token)
         owner_id = claims.get(self._settings.jwt_owner_claim)
-        if not is_owner_id(owner_id):
+        if not keys.is_owner_id(owner_id):
             raise invalid_token()
         is_admin = names(claims.get(self._settings.jwt_admin_claim), self._settings.jwt_admin_value)
         return Caller(owner_id, is_admin, _scopes(claims))

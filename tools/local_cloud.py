@@ -1,0 +1,254 @@
+"""AWS on this machine: MiniStack in a process of its own, with template.yaml deployed to it as to AWS.
+
+Everything it keeps is in one directory. Its address is on the loopback interface, and whoever works with it is cut off
+from AWS accounts first (`LocalCloud.enter`).
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any, Self
+
+import boto3
+
+from tools.build import ROOT, SAM_BIN, Build, sam_environment
+
+HOST = "127.0.0.1"
+LOCAL_STACK = "customers-local"
+SECRET = "customers-local/jwt"  # noqa: S105 - its name
+DIRECTORY = ROOT / ".local" / "cloud"
+MINISTACK_BIN = ROOT / ".local" / "ministack" / "bin"
+PARAMETERS = {"ProtectTable": "false", "CorsOrigins": "*"}
+BUILD_TAG = "build"  # of the stack: which sources it was made from
+START_SECONDS = 30
+STOP_SECONDS = 30
+
+
+class LocalCloudError(RuntimeError):
+    """It cannot be started, reached or deployed to; the message says why, and what helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCloud:
+    """`directory` is where its state, its log and its functions' code are."""
+
+    directory: Path
+    port: int
+
+    @classmethod
+    def running_in_the_background(cls) -> Self:
+        """The one that `make run` has started. Raises `LocalCloudError`."""
+        file = DIRECTORY / "port"
+        cloud = cls(DIRECTORY, int(file.read_text()) if file.is_file() else 0)
+        if not cloud.port or not cloud._answers():
+            raise LocalCloudError("The local stack is not running: start it with make run")
+        return cloud
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What an AWS client needs to reach it and nothing else."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://{HOST}:{self.port}",
+            "AWS_ACCESS_KEY_ID": "test",  # its root user
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def enter(self) -> None:
+        """Make this the only AWS that this process and its children know: no key, profile or address of another."""
+        for name in os.environ.keys() - without_aws(os.environ).keys():
+            del os.environ[name]
+        os.environ.update(self.environment)
+        boto3.DEFAULT_SESSION = None
+
+    def api_url(self, api_id: str) -> str:
+        return f"http://{HOST}:{self.port}/_aws/execute-api/{api_id}"
+
+    @contextmanager
+    def started(self) -> Iterator[None]:
+        """Run it; afterwards everything that it started is stopped, and its state is on disk.
+
+        Raises `LocalCloudError`.
+        """
+        self.require_free_port()
+        scratch = self.directory / "tmp"
+        shutil.rmtree(scratch, ignore_errors=True)  # code of functions that a killed run left
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # tokens are signed with what is in it
+        scratch.mkdir()
+        with (self.directory / "ministack.log").open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - ours
+                [MINISTACK_BIN / "ministack"],
+                env=self._own_environment(),
+                cwd=scratch,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a terminal's Ctrl-C is for us; we stop it in order
+            )
+        try:
+            self._wait(process)
+            (self.directory / "port").write_text(str(self.port))
+            yield
+        finally:
+            _stop(process)
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _own_environment(self) -> dict[str, str]:
+        """Its functions inherit this environment: nothing of the developer's may be in it."""
+        return {
+            "PATH": f"{MINISTACK_BIN}{os.pathsep}{os.defpath}",
+            "HOME": str(self.directory),
+            "TMPDIR": str(self.directory / "tmp"),
+            "GATEWAY_PORT": str(self.port),
+            "BIND_HOST": HOST,
+            "AUTH": "true",  # the template's IAM policies hold
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(self.directory / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(self.directory / "s3"),
+            "LOG_LEVEL": "WARNING",
+        }
+
+    def require_free_port(self) -> None:
+        """Raises `LocalCloudError`."""
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just been left is free
+            try:
+                listener.bind((HOST, self.port))
+            except OSError:
+                raise LocalCloudError(
+                    f"Port {self.port} is taken, perhaps by another make run. Stop what listens there, or choose "
+                    f"another port: make run PORT={self.port + 1}"
+                ) from None
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise LocalCloudError(f"MiniStack did not start; see {self.directory / 'ministack.log'}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{self.port}/_ministack/health", timeout=1):
+                return True
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            return False
+
+    def has(self, build: Build) -> bool:
+        """Whether `build` is what is deployed. Only after `enter`."""
+        cloudformation = client("cloudformation")
+        try:
+            (stack,) = cloudformation.describe_stacks(StackName=LOCAL_STACK)["Stacks"]
+        except cloudformation.exceptions.ClientError:  # there is none
+            return False
+        tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
+        return stack["StackStatus"].endswith("_COMPLETE") and tags.get(BUILD_TAG) == build.sources
+
+    def deploy(self, build: Build) -> None:
+        """Deploy to the stack `LOCAL_STACK`, with an HS256 secret of its own. Only after `enter`.
+
+        Raises `LocalCloudError`.
+        """
+        parameters = {**PARAMETERS, "JwtSecretArn": _secret_arn()}
+        done = subprocess.run(  # noqa: S603 - our own command line
+            [
+                *(SAM_BIN / "sam", "deploy", "--template-file", build.template, "--stack-name", LOCAL_STACK),
+                *("--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
+                *("--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"),
+                *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
+                *("--tags", f"{BUILD_TAG}={build.sources}"),
+            ],
+            env=without_aws(sam_environment()) | self.environment,
+            cwd=self.directory,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise LocalCloudError(f"sam deploy failed:\n{done.stdout[-3_000:]}{done.stderr[-3_000:]}")
+        _add_what_ministack_drops()
+
+
+def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+
+
+def client(service: str) -> Any:
+    """A client of the local cloud. Raises `LocalCloudError` if it would be of another one."""
+    made = boto3.client(service)  # type: ignore[call-overload]
+    if not made.meta.endpoint_url.startswith(f"http://{HOST}:"):
+        raise LocalCloudError(f"{made.meta.endpoint_url} is not on this machine")
+    return made
+
+
+def _secret_arn() -> str:
+    """The secret that signs local tokens, made at the first deployment."""
+    secrets = client("secretsmanager")
+    with suppress(secrets.exceptions.ResourceExistsException):
+        secrets.create_secret(Name=SECRET, SecretString=token_urlsafe(48))
+    return str(secrets.describe_secret(SecretId=SECRET)["ARN"])
+
+
+def _add_what_ministack_drops() -> None:
+    """The routes and CORS of the API's `Body`, and the table's TTL: MiniStack 1.5 deploys neither."""
+    cloudformation, gateway = client("cloudformation"), client("apigatewayv2")
+    template = cloudformation.get_template(StackName=LOCAL_STACK, TemplateStage="Processed")["TemplateBody"]
+    resources = (template if isinstance(template, dict) else json.loads(template))["Resources"]
+    ids = {
+        each["LogicalResourceId"]: each["PhysicalResourceId"]
+        for each in cloudformation.describe_stack_resources(StackName=LOCAL_STACK)["StackResources"]
+    }
+    body, api_id = resources["Api"]["Properties"]["Body"], ids["Api"]
+
+    there = {route["RouteKey"] for route in gateway.get_routes(ApiId=api_id)["Items"]}
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            key = f"{method.upper()} {path}"
+            if key not in there:
+                uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+                function = ids[re.findall(r"\${(\w+)\.Arn}", uri)[0]]
+                integration = gateway.create_integration(
+                    ApiId=api_id, IntegrationType="AWS_PROXY", PayloadFormatVersion="2.0", IntegrationUri=function
+                )
+                gateway.create_route(ApiId=api_id, RouteKey=key, Target=f"integrations/{integration['IntegrationId']}")
+
+    _, cors, _ = body["x-amazon-apigateway-cors"]["Fn::If"]
+    settings = {name[0].upper() + name[1:]: value for name, value in cors.items()}
+    gateway.update_api(ApiId=api_id, CorsConfiguration=settings | {"AllowOrigins": [PARAMETERS["CorsOrigins"]]})
+
+    time_to_live = resources["Table"]["Properties"]["TimeToLiveSpecification"]
+    dynamodb = client("dynamodb")
+    with suppress(dynamodb.exceptions.ClientError):  # "already enabled" is an error
+        dynamodb.update_time_to_live(TableName=ids["Table"], TimeToLiveSpecification=time_to_live)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop it in order, so that it writes its state, and then whatever it has left behind in its session."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C must not cost the data
+    try:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        print("MiniStack does not stop; its data since the last start are lost", file=sys.stderr)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        signal.signal(signal.SIGINT, before)
