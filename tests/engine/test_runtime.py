@@ -1,0 +1,75 @@
+"""Every function under Lambda's own runtime client, so that `sam local invoke` holds no surprise."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from customers import keys
+from customers.dynamodb import encode
+from tests.documented import assert_documented
+from tests.engine.runtime_api import WAIT_SECONDS, Function, running
+from tests.handlers import OPERATIONS, ROOT, Api, event
+
+EXPECTED = {"create_customer": 201, "delete_customer": 204}  # of the others 200
+
+
+@pytest.fixture(scope="module", params=OPERATIONS)
+def operation(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def function(operation: str, api: Api, client: Any) -> Iterator[Function]:
+    """The operation's function, started once for all of its tests."""
+    with running(operation, api.environment, client.meta.region_name) as function:
+        yield function
+
+
+@pytest.fixture(scope="module")
+def header(api: Api, client: Any) -> Any:
+    """A live customer as the table holds it."""
+    key = encode(keys.customer(api.create(phone="1").id))
+    return client.get_item(TableName=api.environment["TABLE_NAME"], Key=key)["Item"]
+
+
+@pytest.fixture
+def serve(operation: str, function: Function, api: Api, client: Any, header: Any) -> Callable[[], Any]:
+    """Sends the recorded event as it is, when the record that it names is in the table."""
+    recorded = ROOT / f"events/{operation}.json"
+
+    def send() -> Any:
+        if id := event(operation).get("pathParameters", {}).get("customer_id"):
+            record = {**header, **encode({**keys.customer(id), "id": id})}
+            client.put_item(TableName=api.environment["TABLE_NAME"], Item=record)
+        return function.invoke(recorded.read_bytes())
+
+    return send
+
+
+def test_a_recorded_event_is_served_as_documented(operation: str, serve: Callable[[], Any]) -> None:
+    response = serve()
+    assert response["statusCode"] == EXPECTED.get(operation, 200), response
+    assert_documented(operation, response)
+
+
+def test_a_warm_function_serves_its_event_again(operation: str, function: Function, serve: Callable[[], Any]) -> None:
+    first, second = serve(), serve()
+    assert second["statusCode"] == first["statusCode"] == EXPECTED.get(operation, 200), second
+    assert_documented(operation, second)
+    assert function.process.poll() is None
+
+
+def test_a_deadline_too_near_is_a_503_and_not_a_timeout(operation: str, function: Function) -> None:
+    response = function.invoke((ROOT / f"events/{operation}.json").read_bytes(), milliseconds=1_000)
+    assert (response["statusCode"], response["headers"]["Retry-After"]) == (503, "1"), response
+    assert_documented(operation, response)
+
+
+def test_a_missing_setting_is_an_error_of_the_cold_start_that_names_it(operation: str, api: Api, client: Any) -> None:
+    settings = {**api.environment, "TABLE_NAME": ""}
+    with running(operation, settings, client.meta.region_name) as function:
+        path, error = function.posted()
+        assert (path, error["errorType"]) == ("/runtime/init/error", "SettingsError")
+        assert error["errorMessage"].startswith("TABLE_NAME: ")
+        assert function.process.wait(WAIT_SECONDS) == 1

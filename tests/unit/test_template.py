@@ -1,0 +1,498 @@
+"""The rules that every resource of template.yaml follows, and proof that each of them can fail."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from pydantic import ValidationError
+
+from customers.auth import api_keys
+from customers.dynamodb import ATTEMPT_MILLISECONDS
+from customers.keys import SORT_INDEXES
+from customers.observability import NAMESPACE
+from customers.settings import AuthSettings, Settings
+from tests.handlers import OPERATIONS, Api
+from tools.template import load
+
+type Template = dict[str, Any]
+type Permission = tuple[str, str]  # an action, and TABLE or the name of an index
+
+ROOT = Path(__file__).parents[2]
+TABLE = "the table"
+READS = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
+API_GATEWAY_SECONDS = 30  # the longest that an HTTP API waits for a function; not adjustable
+SAFELISTED = {"cache-control", "content-type"}  # response headers that a browser shows to every page (Fetch standard)
+
+SETTINGS = Settings.model_fields | AuthSettings.model_fields
+WITHOUT_PARAMETER = {
+    "jwt_secret": "for local use: who may read a function's configuration would read it; a stack has JWT_SECRET_ARN",
+    "jwt_leeway_seconds": "30 s covers clocks that are kept by NTP; more would only lengthen a stolen token's life",
+    "max_body_bytes": "follows from the contract's longest fields, not from who runs it",
+}
+LOCAL = json.loads((ROOT / "events/env.json").read_text())["Parameters"].keys()
+
+
+@pytest.fixture
+def template() -> Template:
+    return load()
+
+
+def of_type(template: Template, kind: str) -> dict[str, Any]:
+    return {id: each["Properties"] for id, each in template["Resources"].items() if each["Type"] == kind}
+
+
+def functions(template: Template) -> dict[str, Any]:
+    """The properties of each function, the global ones included, by operation."""
+    general = template["Globals"]["Function"]
+    return {
+        Path(own["CodeUri"]).name: {**general, **own, "LoggingConfig": general["LoggingConfig"] | own["LoggingConfig"]}
+        for own in of_type(template, "AWS::Serverless::Function").values()
+    }
+
+
+def route(function: Any) -> tuple[str, str]:
+    (event,) = (each["Properties"] for each in function["Events"].values() if each["Type"] == "HttpApi")
+    return event["Method"], event["Path"]
+
+
+def statements(function: Any) -> list[Any]:
+    return [statement for policy in function["Policies"] for statement in policy.get("Statement", [])]
+
+
+def permissions(function: Any) -> set[Permission]:
+    return {(action, named(resource)) for each in statements(function) for action, resource in pairs(each)}
+
+
+def pairs(statement: Any) -> Iterator[tuple[str, Any]]:
+    resources = statement["Resource"]
+    for action in statement["Action"]:
+        yield from ((action, each) for each in (resources if isinstance(resources, list) else [resources]))
+
+
+def named(resource: Any) -> str:
+    """What the ARN of a statement stands for. Nothing but the table and a named index is allowed to stand there."""
+    if resource == {"Fn::GetAtt": "Table.Arn"}:
+        return TABLE
+    index = re.fullmatch(r"\$\{Table\.Arn\}/index/(\w+)", resource["Fn::Sub"] if isinstance(resource, dict) else "")
+    assert index, resource
+    return index[1]
+
+
+def table(template: Template) -> Any:
+    (properties,) = of_type(template, "AWS::DynamoDB::Table").values()
+    return properties
+
+
+def references(part: Any) -> Iterator[str]:
+    """The names that a part of the template refers to."""
+    if isinstance(part, list):
+        for each in part:
+            yield from references(each)
+    elif isinstance(part, dict):
+        for name, value in part.items():
+            if name in {"Ref", "Condition"} and isinstance(value, str):
+                yield value
+            elif name == "Fn::If":
+                yield value[0]
+            elif name == "Fn::Sub":
+                yield from re.findall(r"\$\{([\w:]+)", value)
+            yield from references(value)
+
+
+# Functions
+
+
+def test_every_function_has_a_log_group_of_its_own_with_retention(template: Template) -> None:
+    groups = of_type(template, "AWS::Logs::LogGroup")
+    used = {
+        name: function["LoggingConfig"].get("LogGroup", {}).get("Ref") for name, function in functions(template).items()
+    }
+    assert len(set(used.values())) == len(used)
+    for name, group in used.items():
+        assert groups.get(group, {}).get("LogGroupName") == {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}/{name}"}
+    assert all(group.get("RetentionInDays") == {"Ref": "LogRetentionDays"} for group in groups.values())
+
+
+def test_every_function_has_its_own_statements_and_no_policy_of_somebody_else(template: Template) -> None:
+    reads_secret = {"Fn::If": ["HasJwtSecret", {"Ref": "ReadJwtSecret"}, {"Ref": "AWS::NoValue"}]}
+    for function in functions(template).values():
+        assert [policy for policy in function["Policies"] if list(policy) != ["Statement"]] == [reads_secret]
+        assert statements(function)
+        assert "Role" not in function
+
+
+def test_no_statement_has_a_wildcard(template: Template) -> None:
+    managed = of_type(template, "AWS::IAM::ManagedPolicy").values()
+    shared = [statement for policy in managed for statement in policy["PolicyDocument"]["Statement"]]
+    for each in chain(shared, *map(statements, functions(template).values())):
+        assert set(each) == {"Effect", "Action", "Resource"}
+        assert "*" not in json.dumps(each)
+
+
+def test_every_permission_is_for_the_table_or_for_an_index_that_it_has(template: Template) -> None:
+    indexes = {index["IndexName"] for index in table(template)["GlobalSecondaryIndexes"]}
+    for function in functions(template).values():
+        assert {resource for _, resource in permissions(function)} <= {TABLE, *indexes}
+
+
+def test_a_function_that_answers_a_get_may_not_write(template: Template) -> None:
+    for function in functions(template).values():
+        if route(function)[0] == "GET":
+            assert {action for action, _ in permissions(function)} <= READS
+
+
+def test_nobody_may_scan_and_only_a_listing_may_query_an_index(template: Template) -> None:
+    for name, function in functions(template).items():
+        granted = permissions(function)
+        assert "dynamodb:Scan" not in {action for action, _ in granted}
+        of_indexes = {action for action, resource in granted if resource != TABLE}
+        assert of_indexes == ({"dynamodb:Query"} if name == "list_customers" else set())
+
+
+def test_every_function_has_time_for_an_attempt_and_less_than_the_api_waits(template: Template) -> None:
+    for function in functions(template).values():
+        assert ATTEMPT_MILLISECONDS / 1000 < function["Timeout"] < API_GATEWAY_SECONDS
+
+
+def test_tracing_is_off_unless_it_is_asked_for(template: Template) -> None:
+    assert all(function["Tracing"] == {"Ref": "Tracing"} for function in functions(template).values())
+    assert template["Parameters"]["Tracing"]["Default"] == "PassThrough"
+
+
+def test_functions_and_layer_are_built_for_one_python_and_one_architecture(template: Template) -> None:
+    python = f"python{(ROOT / '.python-version').read_text().strip()}"
+    architecture = {"Ref": "Architecture"}
+    layer = template["Resources"]["SharedLayer"]
+    assert layer["Metadata"] == {"BuildMethod": python, "BuildArchitecture": architecture}
+    assert layer["Properties"]["CompatibleRuntimes"] == [python]
+    assert layer["Properties"]["CompatibleArchitectures"] == [architecture]
+    for function in functions(template).values():
+        assert function["Runtime"] == python
+        assert function["Architectures"] == [architecture]
+        assert function["Layers"] == [{"Ref": "SharedLayer"}]
+
+
+# API
+
+
+def test_cross_origin_calls_are_allowed_by_parameter_only(template: Template) -> None:
+    cors = template["Resources"]["Api"]["Properties"]["DefinitionBody"]["x-amazon-apigateway-cors"]
+    condition, allowed, otherwise = cors["Fn::If"]
+    assert (condition, otherwise) == ("HasCors", {"Ref": "AWS::NoValue"})
+    assert allowed["allowOrigins"] == {"Ref": "CorsOrigins"}
+    assert "allowCredentials" not in allowed
+    assert template["Parameters"]["CorsOrigins"]["Default"] == ""
+    assert template["Conditions"][condition] == {
+        "Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", {"Ref": "CorsOrigins"}]}, ""]}]
+    }
+
+
+def test_a_page_of_another_origin_may_use_all_of_the_documented_interface(template: Template) -> None:
+    cors = template["Resources"]["Api"]["Properties"]["DefinitionBody"]["x-amazon-apigateway-cors"]["Fn::If"][1]
+    document = (ROOT / "docs/openapi.json").read_text()
+    sent, answered = set[str](), set[str]()
+    json.loads(document, object_hook=lambda each: sort_headers(each, sent, answered))
+    assert {route(function)[0] for function in functions(template).values()} == set(cors["allowMethods"])
+    assert sent | {"authorization", "content-type"} <= set(cors["allowHeaders"])
+    assert answered - SAFELISTED <= set(cors["exposeHeaders"])
+
+
+def sort_headers(part: Any, sent: set[str], answered: set[str]) -> Any:
+    """Collect the headers that a part of the OpenAPI document names."""
+    if part.get("in") == "header":
+        sent.add(part["name"].lower())
+    if "description" in part and isinstance(part.get("headers"), dict):
+        answered |= {name.lower() for name in part["headers"]}
+    return part
+
+
+def test_every_route_is_throttled_by_parameter(template: Template) -> None:
+    assert template["Resources"]["Api"]["Properties"]["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": {"Ref": "ThrottleRate"},
+        "ThrottlingBurstLimit": {"Ref": "ThrottleBurst"},
+    }
+
+
+def test_access_logs_say_what_happened_and_not_to_whom(template: Template) -> None:
+    log = template["Resources"]["Api"]["Properties"]["AccessLogSettings"]
+    entry = json.loads(log["Format"])
+    assert log["DestinationArn"] == {"Fn::GetAtt": "ApiLogs.Arn"}
+    assert entry["request_id"] == "$context.requestId"
+    for variable in entry.values():
+        assert re.fullmatch(r"\$context\.[\w.]+", variable)
+        assert not re.search(r"identity|path|query|authorizer|\.message", variable, re.IGNORECASE)
+
+
+# Table
+
+
+def test_the_table_costs_nothing_at_rest_and_can_be_brought_back(template: Template) -> None:
+    properties = table(template)
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert properties["SSESpecification"] == {"SSEEnabled": True}
+    assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert properties["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+
+
+def test_the_table_outlives_its_stack_unless_a_parameter_gives_it_up(template: Template) -> None:
+    resource = template["Resources"]["Table"]
+    for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+        assert resource[policy] == {"Fn::If": ["TableIsProtected", "Retain", "Delete"]}
+    assert resource["Properties"]["DeletionProtectionEnabled"] == {"Fn::If": ["TableIsProtected", True, False]}
+    assert template["Conditions"]["TableIsProtected"] == {"Fn::Equals": [{"Ref": "ProtectTable"}, "true"]}
+    assert template["Parameters"]["ProtectTable"]["Default"] == "true"
+    assert "AWS::LanguageExtensions" in template["Transform"]  # without it the policies must be plain text
+
+
+def test_every_defined_attribute_is_part_of_a_key_and_every_key_is_defined(template: Template) -> None:
+    properties = table(template)
+    schemas = [properties["KeySchema"], *(index["KeySchema"] for index in properties["GlobalSecondaryIndexes"])]
+    defined = [each["AttributeName"] for each in properties["AttributeDefinitions"]]
+    assert sorted(defined) == sorted({key["AttributeName"] for schema in schemas for key in schema})
+
+
+# Parameters and variables
+
+
+def test_every_parameter_says_what_it_is_and_has_its_place_in_the_form(template: Template) -> None:
+    form = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    shown = [name for group in form for name in group["Parameters"]]
+    assert sorted(shown) == sorted(template["Parameters"])
+    assert all(parameter.get("Description", "").endswith(".") for parameter in template["Parameters"].values())
+
+
+def test_every_parameter_and_every_condition_is_used(template: Template) -> None:
+    built = [*references([template["Resources"], template["Globals"]])]
+    used = {*built, *references([template["Conditions"][name] for name in built if name in template["Conditions"]])}
+    assert not {*template["Parameters"], *template["Conditions"]} - used
+
+
+def test_every_variable_of_a_function_is_one_that_something_reads(template: Template) -> None:
+    for function in functions(template).values():
+        for name in function["Environment"]["Variables"]:
+            assert name.lower() in SETTINGS or name.startswith(("POWERTOOLS_", "PYDANTIC_")) or name in LOCAL
+
+
+def test_what_a_local_invocation_sets_is_declared_and_empty_on_aws(template: Template) -> None:
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables.keys() >= LOCAL  # `sam local invoke --env-vars` passes on nothing else
+    assert {variables[name] for name in LOCAL if isinstance(variables[name], str)} == {""}
+
+
+def test_an_operator_can_set_every_setting_but_those_that_say_why_not(template: Template) -> None:
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    settable = {name.lower() for name, value in variables.items() if name.lower() in SETTINGS and [*references(value)]}
+    assert settable == SETTINGS.keys() - WITHOUT_PARAMETER
+
+
+def test_a_parameter_and_its_setting_have_the_same_default(template: Template) -> None:
+    for name, value in template["Globals"]["Function"]["Environment"]["Variables"].items():
+        parameter = template["Parameters"].get(value.get("Ref")) if isinstance(value, dict) else None
+        if parameter and name.lower() in SETTINGS:
+            setting = SETTINGS[name.lower()].default
+            assert parameter["Default"] == (
+                "" if setting is None else setting if parameter["Type"] == "Number" else str(setting).lower()
+            )
+
+
+def test_retention_has_the_same_bounds_as_its_setting(template: Template) -> None:
+    parameter = template["Parameters"]["RetentionDays"]
+    for inside, outside in ((parameter["MinValue"], -1), (parameter["MaxValue"], parameter["MaxValue"] + 1)):
+        Settings(table_name="customers", retention_days=inside)
+        with pytest.raises(ValidationError):
+            Settings(table_name="customers", retention_days=outside)
+
+
+def test_metrics_go_to_one_namespace(template: Template) -> None:
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == NAMESPACE
+
+
+# Permissions against what the operations do
+
+
+def test_a_function_may_do_what_its_operation_does_and_nothing_else(
+    template: Template, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make: Any = BaseClient._make_api_call  # type: ignore[attr-defined]
+    made: list[tuple[BaseClient, Permission]] = []
+
+    def watched(client: BaseClient, call: str, request: Any) -> Any:
+        made.extend((client, permission) for permission in needed(call, request))
+        return make(client, call, request)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", watched)
+    exercise(api)
+    clients = {name: api.app(name).service.table._client for name in OPERATIONS}
+    done = {name: sorted({what for by, what in made if by is client}) for name, client in clients.items()}
+    assert done == {name: sorted(permissions(function)) for name, function in functions(template).items()}
+
+
+def needed(call: str, request: Any) -> Iterator[Permission]:
+    """What IAM asks for one request to DynamoDB. A transaction has no action of its own: each of its parts has one."""
+    if call == "TransactWriteItems":
+        for write in request["TransactItems"]:
+            yield from ((f"dynamodb:{kind}Item", TABLE) for kind in write)
+    else:
+        yield f"dynamodb:{call}", request.get("IndexName", TABLE)
+
+
+def exercise(api: Api) -> None:
+    """Requests that take every operation through each of its calls."""
+    id = api.create("C-1", name="Ada", status="lead").id
+    assert api.call("create_customer", body={"customer_id": "C-1"}).status == 409
+    assert api.call("get_customer", id).status == 200
+    assert api.call("get_customer_detail", id).status == 200
+    assert api.call("update_customer", id, {"customer_id": "C-2", "status": "customer"}).status == 200
+    for query in (*(f"sort_field={field}" for field in SORT_INDEXES), "q=ada", "date_from=2020-01-01&status=customer"):
+        assert api.call("list_customers", query=query).body["meta"]["total"] == 1
+    assert api.call("delete_customer", id).status == 204
+    assert api.call("restore_customer", id, headers={"idempotency-key": "again"}).status == 200
+    assert api.call("delete_customer", id, query="purge=true").status == 204
+    for operation in OPERATIONS:
+        unknown = {"authorization": None, "x-api-key": api_keys.mint()[0]}
+        assert api.call(operation, headers=unknown).status == 401
+
+
+# Each rule can fail
+
+PARTS = {
+    "statement": "Resources/GetCustomer/Properties/Policies/1/Statement/0",
+    "function": "Globals/Function",
+    "variables": "Globals/Function/Environment/Variables",
+    "api": "Resources/Api/Properties",
+    "cors": "Resources/Api/Properties/DefinitionBody/x-amazon-apigateway-cors/Fn::If/1",
+    "table": "Resources/Table/Properties",
+}
+INDEX = {"Fn::Sub": "${Table.Arn}/index/by_name"}
+
+BREAKS: Mapping[Callable[[Template], None], list[tuple[str, Any]]] = {
+    test_every_function_has_a_log_group_of_its_own_with_retention: [
+        ("Resources/GetCustomer/Properties/LoggingConfig", {}),
+        ("Resources/GetCustomer/Properties/LoggingConfig/LogGroup", {"Ref": "ListCustomersLogs"}),
+        ("Resources/ApiLogs/Properties", {"LogGroupName": "api"}),
+    ],
+    test_every_function_has_its_own_statements_and_no_policy_of_somebody_else: [
+        ("Resources/GetCustomer/Properties/Policies/1", {"DynamoDBReadPolicy": {"TableName": {"Ref": "Table"}}}),
+        ("Resources/GetCustomer/Properties/Policies/1/Statement", []),
+        ("Globals/Function/Role", "arn:aws:iam::123456789012:role/admin"),
+    ],
+    test_no_statement_has_a_wildcard: [
+        ("statement/Action", ["dynamodb:*"]),
+        ("statement/Resource", "*"),
+        ("statement/NotAction", ["dynamodb:Scan"]),
+        ("Resources/ReadJwtSecret/Properties/PolicyDocument/Statement/0/Resource", "*"),
+    ],
+    test_every_permission_is_for_the_table_or_for_an_index_that_it_has: [
+        ("statement/Resource", "arn:aws:dynamodb:eu-west-1:123456789012:table/other"),
+        ("statement/Resource", {"Fn::Sub": "${Table.Arn}/index/by_colour"}),
+    ],
+    test_a_function_that_answers_a_get_may_not_write: [
+        ("statement/Action", ["dynamodb:GetItem", "dynamodb:PutItem"]),
+    ],
+    test_nobody_may_scan_and_only_a_listing_may_query_an_index: [
+        ("statement/Action", ["dynamodb:Scan"]),
+        ("statement", {"Action": ["dynamodb:Query"], "Resource": INDEX}),
+    ],
+    test_every_function_has_time_for_an_attempt_and_less_than_the_api_waits: [
+        ("function/Timeout", 5),
+        ("Resources/ListCustomers/Properties/Timeout", 30),
+    ],
+    test_tracing_is_off_unless_it_is_asked_for: [
+        ("function/Tracing", "Active"),
+        ("Parameters/Tracing/Default", "Active"),
+    ],
+    test_functions_and_layer_are_built_for_one_python_and_one_architecture: [
+        ("Resources/SharedLayer/Metadata", {}),
+        ("Resources/SharedLayer/Metadata/BuildArchitecture", "arm64"),
+        ("Resources/SharedLayer/Properties/CompatibleArchitectures", ["arm64"]),
+        ("function/Architectures", ["x86_64"]),
+        ("Resources/GetCustomer/Properties/Runtime", "python3.12"),
+    ],
+    test_cross_origin_calls_are_allowed_by_parameter_only: [
+        ("cors/allowOrigins", ["*"]),
+        ("Parameters/CorsOrigins/Default", "*"),
+    ],
+    test_a_page_of_another_origin_may_use_all_of_the_documented_interface: [
+        ("cors/allowMethods", ["GET"]),
+        ("cors/allowHeaders", ["authorization", "content-type"]),
+        ("cors/exposeHeaders", ["etag"]),
+    ],
+    test_every_route_is_throttled_by_parameter: [
+        ("api/DefaultRouteSettings", {}),
+    ],
+    test_access_logs_say_what_happened_and_not_to_whom: [
+        ("api/AccessLogSettings/Format", '{"request_id":"$context.requestId","ip":"$context.identity.sourceIp"}'),
+        ("api/AccessLogSettings/Format", '{"request_id":"$context.requestId","path":"$context.path"}'),
+    ],
+    test_the_table_costs_nothing_at_rest_and_can_be_brought_back: [
+        ("table/BillingMode", "PROVISIONED"),
+        ("table/PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled", False),
+    ],
+    test_the_table_outlives_its_stack_unless_a_parameter_gives_it_up: [
+        ("Resources/Table/DeletionPolicy", "Delete"),
+        ("Parameters/ProtectTable/Default", "false"),
+    ],
+    test_every_defined_attribute_is_part_of_a_key_and_every_key_is_defined: [
+        ("table/AttributeDefinitions/0/AttributeName", "colour"),
+    ],
+    test_every_parameter_says_what_it_is_and_has_its_place_in_the_form: [
+        ("Parameters/Colour", {"Type": "String", "Description": "Unlisted."}),
+        ("Parameters/Tracing", {"Type": "String"}),
+    ],
+    test_every_parameter_and_every_condition_is_used: [
+        ("Parameters/Colour", {"Type": "String"}),
+        ("Conditions/HasColour", {"Fn::Equals": [{"Ref": "Tracing"}, ""]}),
+    ],
+    test_every_variable_of_a_function_is_one_that_something_reads: [
+        ("variables/COLOUR", "red"),
+    ],
+    test_what_a_local_invocation_sets_is_declared_and_empty_on_aws: [
+        ("variables", {}),
+        ("variables/JWT_SECRET", "in everybody's sight"),
+        ("variables/AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:8000"),
+    ],
+    test_an_operator_can_set_every_setting_but_those_that_say_why_not: [
+        ("variables/RETENTION_DAYS", 30),
+        ("variables/JWT_SECRET", {"Ref": "JwtSecret"}),
+    ],
+    test_a_parameter_and_its_setting_have_the_same_default: [
+        ("Parameters/RetentionDays/Default", 7),
+        ("Parameters/RejectUnknownFields/Default", "true"),
+    ],
+    test_retention_has_the_same_bounds_as_its_setting: [
+        ("Parameters/RetentionDays/MaxValue", 365),
+    ],
+    test_metrics_go_to_one_namespace: [
+        ("variables/POWERTOOLS_METRICS_NAMESPACE", "Clients"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "value"), [(rule, *each) for rule, breaks in BREAKS.items() for each in breaks]
+)
+def test_a_rule_fails_for_a_template_that_breaks_it(
+    template: Template, rule: Callable[[Template], None], path: str, value: Any
+) -> None:
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        rule(changed(template, path, value))
+
+
+def changed(template: Template, path: str, value: Any) -> Template:
+    """A copy with another value at `path`, which may begin with the short name of a part."""
+    start, _, rest = path.partition("/")
+    *parents, last = f"{PARTS.get(start, start)}/{rest}".rstrip("/").split("/")
+    copy = deepcopy(template)
+    part: Any = copy
+    for name in parents:
+        part = part[int(name) if isinstance(part, list) else name]
+    part[int(last) if isinstance(part, list) else last] = value
+    return copy
