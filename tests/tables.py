@@ -1,13 +1,20 @@
 """The table as template.yaml describes it, on any engine."""
 
+from functools import cache
 from typing import Any
 
 from tools.template import resources
 
 
+@cache
+def definition() -> dict[str, Any]:
+    (table,) = resources("AWS::DynamoDB::Table").values()
+    return table
+
+
 def create_table(client: Any, name: str) -> None:
     """Make the table, empty and ready."""
-    (table,) = resources("AWS::DynamoDB::Table").values()
+    table = definition()
     client.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",

@@ -39,7 +39,9 @@ def issue(
         "exp": now + round(3600 * hours),
     }
     return jwt.encode(
-        {"alg": "HS256"}, {name: value for name, value in claims.items() if value}, OctKey.import_key(secret)
+        {"alg": "HS256"},
+        {name: value for name, value in claims.items() if value is not None},
+        OctKey.import_key(secret),
     )
 
 

@@ -9,6 +9,7 @@ from itertools import batched
 
 from rich import box
 from rich.console import Console
+from rich.table import Column
 from rich.table import Table as Grid
 
 from customers import keys
@@ -21,90 +22,95 @@ from tools.stack import StackError
 GRACE_HOURS = 24.0  # for which a rotated key still works
 
 
-class UnknownKeyError(RuntimeError):
-    def __init__(self, key_id: str) -> None:
-        super().__init__(f"There is no API key {key_id}")
+class KeyProblem(RuntimeError):
+    """There is no such key, or it cannot be rotated."""
 
 
 def create(table: Table, template: StoredKey) -> str:
     """A new key like `template`, with an id and a secret of its own; its text, which nobody can tell again."""
-    text, key_id, secret_hash = mint()
-    stored = replace(template, key_id=key_id, secret_hash=secret_hash, created_at=datetime.now(UTC), revoked_at=None)
-    table.transact(
-        {
-            "key": Write(
-                "Put", item={**keys.api_key(key_id), **stored.to_item()}, condition="attribute_not_exists(pk)"
-            ),
-            "of owner": Write("Put", item=keys.owner_api_key(stored.owner_id, key_id)),
-            "owner": Write("Put", item=keys.owner(stored.owner_id)),
-        }
-    )
+    text, writes = _new(template)
+    table.transact(writes)
     return text
 
 
 def rotate(table: Table, key_id: str, *, grace: timedelta) -> str:
-    """A new key with the rights of `key_id`, which itself works for `grace` more. Raises `UnknownKeyError`."""
-    old = find(table, key_id)
-    text = create(table, old)
-    end = datetime.now(UTC) + grace
-    _set_time(table, key_id, "expires_at", min(end, old.expires_at or end))
+    """A new key with the rights of `key_id`, which itself works for `grace` more. Raises `KeyProblem`."""
+    old, now = find(table, key_id), datetime.now(UTC)
+    if not old.usable_at(now):
+        raise KeyProblem(f"The API key {key_id} is revoked or has expired; create a new one")
+    text, writes = _new(old)
+    end = min(now + grace, old.expires_at or now + grace)
+    table.transact({**writes, "old": _set_time(key_id, "expires_at = :time", end)})
     return text
 
 
 def revoke(table: Table, key_id: str) -> None:
-    """From now on the key is refused. Raises `UnknownKeyError`."""
-    _set_time(table, key_id, "revoked_at", datetime.now(UTC))
+    """From now on the key is refused. Raises `KeyProblem`."""
+    try:
+        table.transact({"key": _set_time(key_id, "revoked_at = if_not_exists(revoked_at, :time)", datetime.now(UTC))})
+    except Cancelled:
+        raise KeyProblem(f"There is no API key {key_id}") from None
 
 
 def find(table: Table, key_id: str) -> StoredKey:
-    """Raises `UnknownKeyError`."""
+    """Raises `KeyProblem`."""
     item = table.get(keys.api_key(key_id))
     if item is None:
-        raise UnknownKeyError(key_id)
+        raise KeyProblem(f"There is no API key {key_id}")
     return StoredKey.from_item(item)
+
+
+def _new(template: StoredKey) -> tuple[str, dict[str, Write]]:
+    text, key_id, secret_hash = mint()
+    stored = replace(template, key_id=key_id, secret_hash=secret_hash, created_at=datetime.now(UTC), revoked_at=None)
+    item = {**keys.api_key(key_id), **stored.to_item()}
+    return text, {
+        "key": Write("Put", item=item, condition="attribute_not_exists(pk)"),
+        "of owner": Write("Put", item=keys.owner_api_key(stored.owner_id, key_id)),
+        "owner": Write("Put", item=keys.owner(stored.owner_id)),
+    }
+
+
+def _set_time(key_id: str, assignment: str, time: datetime) -> Write:
+    return Write(
+        "Update",
+        key=keys.api_key(key_id),
+        update=f"SET {assignment}",
+        condition="attribute_exists(pk)",
+        values={":time": keys.timestamp(time)},
+    )
 
 
 def list_keys(table: Table, owner_id: str | None) -> Iterator[StoredKey]:
     """The keys of one owner, or of all."""
-    owners = [owner_id] if owner_id else [item["sk"] for item in _all(table, keys.OWNERS, "")]
-    for owner in owners:
+    for owner in [owner_id] if owner_id else list(_sort_keys(table, keys.OWNERS)):
         own = keys.owner_api_key(owner, "")
-        found = [keys.api_key(item["sk"].removeprefix(own["sk"])) for item in _all(table, own["pk"], own["sk"])]
+        found = [keys.api_key(sk.removeprefix(own["sk"])) for sk in _sort_keys(table, own["pk"], own["sk"])]
         for batch in batched(found, BATCH_GET_ITEMS, strict=False):
             yield from map(StoredKey.from_item, table.batch_get(batch))
 
 
-def _all(table: Table, pk: str, prefix: str) -> Iterator[dict[str, str]]:
-    condition = "pk = :pk" + (" AND begins_with(sk, :prefix)" if prefix else "")
-    values = {":pk": pk, **({":prefix": prefix} if prefix else {})}
+def _sort_keys(table: Table, pk: str, prefix: str | None = None) -> Iterator[str]:
+    """The sort keys of a partition that begin with `prefix`."""
+    condition, values = "pk = :pk", {":pk": pk}
+    if prefix:
+        condition, values = f"{condition} AND begins_with(sk, :prefix)", values | {":prefix": prefix}
     for page in table.pages(KeyConditionExpression=condition, values=values, ConsistentRead=True):
-        yield from page.items
-
-
-def _set_time(table: Table, key_id: str, name: str, time: datetime) -> None:
-    write = Write(
-        "Update",
-        key=keys.api_key(key_id),
-        update=f"SET {name} = :time",
-        condition="attribute_exists(pk)",
-        values={":time": keys.timestamp(time)},
-    )
-    try:
-        table.transact({"key": write})
-    except Cancelled:
-        raise UnknownKeyError(key_id) from None
+        yield from (item["sk"] for item in page.items)
 
 
 def show(found: list[StoredKey]) -> None:
     now = datetime.now(UTC)
-    grid = Grid("key id", "owner", "role", "scopes", "name", "created", "expires", "state", box=box.SIMPLE)
+    grid = Grid(
+        Column("key id", no_wrap=True), "owner", "role", "scopes", "name", "created", "expires", "state", box=box.SIMPLE
+    )
     for key in sorted(found, key=lambda key: (key.owner_id, key.created_at)):
         state = "revoked" if key.revoked_at else "active" if key.usable_at(now) else "expired"
         scopes = "all" if key.scopes == SCOPES else " ".join(sorted(key.scopes))
         expires = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never"
         created = f"{key.created_at:%Y-%m-%d %H:%M}"
         grid.add_row(key.key_id, key.owner_id, key.role, scopes, key.name or "", created, expires, state)
-    Console(width=None if sys.stdout.isatty() else 160).print(grid)
+    Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False).print(grid)
 
 
 def main() -> int:
@@ -130,7 +136,7 @@ def main() -> int:
         parser.error("an owner has 1 to 128 visible ASCII characters, and no #")
     try:
         _run(stack.chosen(arguments.stack).table, arguments)
-    except (StackError, UnknownKeyError) as error:
+    except (StackError, KeyProblem) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

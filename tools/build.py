@@ -15,6 +15,10 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 from typing import Literal, get_args
 
+import yaml
+
+from tools.template import load
+
 type Architecture = Literal["arm64", "x86_64"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,7 +127,10 @@ def _sam_build(built: Build, root: Path) -> None:
 
 
 def _drop_unused(layer: Path) -> None:
-    """Remove what no import reads: stubs, package tests and examples, build leftovers."""
+    """Remove what nothing reads: descriptions of AWS services, stubs, package tests and examples, build leftovers."""
+    for service in (layer / "botocore" / "data").iterdir():
+        if service.is_dir() and service.name not in clients():
+            shutil.rmtree(service)
     for pattern in (
         "*.egg-info",
         "*.data",
@@ -135,17 +142,17 @@ def _drop_unused(layer: Path) -> None:
         "**/*.pyi",
     ):
         for path in list(layer.glob(pattern)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _choose_architecture(built: Build) -> None:
-    """Make this build's architecture the built template's default, so that deploying it cannot mix the two."""
-    text, count = re.subn(
-        r"(?m)^(\s+)Default: (arm64|x86_64)$", rf"\1Default: {built.architecture}", built.template.read_text()
-    )
-    if count != 1:
-        raise BuildError("The template's parameter Architecture has no default that could be set")
-    built.template.write_text(text)
+    """Leave the parameter Architecture of the built template one value, so that no deployment can mix the two.
+
+    An update sends the stack's old value for a parameter that is not named; CloudFormation then refuses it.
+    """
+    template = load(built.template)
+    template["Parameters"]["Architecture"] |= {"AllowedValues": [built.architecture], "Default": built.architecture}
+    built.template.write_text(yaml.safe_dump(template, sort_keys=False))
 
 
 def _compile(folder: Path, deployed_at: str) -> None:
@@ -175,6 +182,12 @@ def check(built: Build, *, root: Path = ROOT) -> None:
         problems += [problem for app in built.apps if (problem := import_problem(built, app))]
     if problems:
         raise BuildError("The build is not fit for Lambda:\n  " + "\n  ".join(problems))
+
+
+def clients() -> set[str]:
+    """The AWS services that the layer's code makes clients of."""
+    code = "".join(path.read_text() for path in (ROOT / "layers" / "shared" / "customers").rglob("*.py"))
+    return set(re.findall(r'boto3\.client\(\s*"(\w+)"', code))
 
 
 def missing_packages(built: Build, root: Path = ROOT) -> Iterator[str]:
@@ -213,10 +226,13 @@ def missing_bytecode(built: Build) -> Iterator[str]:
 
 def import_problem(built: Build, app: Path) -> str | None:
     """Why `app` cannot be imported with only the layer beside it; None if it can."""
-    program = "import sys; sys.path[:0] = sys.argv[1:]; import app; app.lambda_handler"
+    program = (
+        "import sys; sys.path[:0] = sys.argv[1:3]; import app, boto3; app.lambda_handler; "
+        "[boto3.client(service) for service in sys.argv[3:]]"
+    )
     interpreter = getattr(sys, "_base_executable", sys.executable)  # not the environment's: it would lend its packages
     done = subprocess.run(  # noqa: S603 - our own command line
-        [interpreter, "-I", "-S", "-c", program, str(built.layer), str(app.parent)],
+        [interpreter, "-I", "-S", "-c", program, str(built.layer), str(app.parent), *sorted(clients())],
         env=FUNCTION_ENVIRONMENT,
         check=False,
         capture_output=True,
@@ -224,7 +240,8 @@ def import_problem(built: Build, app: Path) -> str | None:
     )
     if done.returncode == 0:
         return None
-    return f"{app.parent.name} cannot be imported: {done.stderr.strip().splitlines()[-1]}"
+    last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    return f"{app.parent.name} cannot be imported: {last}"
 
 
 # What a cold start needs to read, with nothing behind it.

@@ -13,6 +13,7 @@ from customers.repository import Repository
 
 OWNERS = {"ada": 240, "grace": 60}  # how many customers each gets
 RETENTION_DAYS = 30
+MARK = {"pk": "DEMO", "sk": "#DEMO"}  # written when all is there: a seeding may be interrupted
 MONTHS = 18  # over which they came
 
 NAMES = (
@@ -33,30 +34,37 @@ AGENTS = ("7b0e4e1e-54c5-4d0c-9a57-0d9d3f6f2a11", "c2f6c1de-8a5b-4a63-8f5e-6f3b1
 
 
 def is_there(table: Table) -> bool:
-    """Whether all owners have been given customers; what has become of those since does not count."""
-    return table.get(keys.owner(list(OWNERS)[-1])) is not None
+    """Whether `seed` has come to its end; what has become of its customers since does not count."""
+    return table.get(MARK) is not None
 
 
 def seed(table: Table, now: datetime) -> Iterator[Customer]:
     """Make them, through the repository, and yield each. One that is there already stays."""
-    chance = random.Random(42)  # noqa: S311 - no secret
     clock = [now]
     repository = Repository(table, retention_days=RETENTION_DAYS, clock=lambda: clock[0])
     for owner_id, number in OWNERS.items():
+        chance = _chance(owner_id)
         moments = sorted(now - timedelta(days=chance.triangular(0, 30 * MONTHS, 0)) for _ in range(number))
         for i, clock[0] in enumerate(moments, 1):
+            chance = _chance(f"{owner_id} {i}")
             try:
                 customer = repository.create(owner_id, _values(chance, i), None).customer
             except CustomerIdTaken:
                 continue
             yield _live(repository, clock, customer, chance, now)
+    table.put(MARK)
+
+
+def _chance(of: str) -> random.Random:
+    """The same on every machine, and whatever was there before."""
+    return random.Random(of)  # noqa: S311 - no secret
 
 
 def _values(chance: random.Random, number: int) -> dict[str, Any]:
     name, surname = chance.choice(NAMES), chance.choice(SURNAMES)
     address = keys.fold(f"{name}.{surname}").replace("'", "").translate(str.maketrans("łøı", "loi"))
     return {
-        "customer_id": f"CRM-{number:04}",
+        "customer_id": f"DEMO-{number:04}",
         "name": name,
         "surname": surname if chance.random() < 0.95 else None,
         "email": f"{address}@{chance.choice(DOMAINS)}" if chance.random() < 0.9 else None,
@@ -71,10 +79,11 @@ def _live(
 ) -> Customer:
     """A third are changed some days after they came; one in sixteen is deleted, not so long ago that it is due."""
     if chance.random() < 1 / 3:
-        clock[0] = min(now, clock[0] + timedelta(days=chance.uniform(0, 60)))
+        clock[0] += min(timedelta(days=60), now - clock[0]) * chance.random()
         customer = repository.update(customer.id, None, {"status": chance.choice(STATUSES)}, _whatever)
     if chance.random() < 1 / 16:
-        clock[0] = max(clock[0], now - timedelta(days=chance.uniform(0, RETENTION_DAYS / 2)))
+        clock[0] = max(clock[0], now - timedelta(days=RETENTION_DAYS / 2))
+        clock[0] += (now - clock[0]) * chance.random()
         repository.delete(customer.id, None, _whatever)
     return customer
 

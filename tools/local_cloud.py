@@ -4,6 +4,7 @@ Everything it keeps is in one directory. Its address is on the loopback interfac
 from AWS accounts first (`LocalCloud.enter`).
 """
 
+import http.client
 import json
 import os
 import re
@@ -13,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,12 +29,13 @@ from tools.build import ROOT, SAM_BIN, Build, sam_environment
 HOST = "127.0.0.1"
 LOCAL_STACK = "customers-local"
 SECRET = "customers-local/jwt"  # noqa: S105 - its name
-DIRECTORY = ROOT / ".local" / "cloud"
+DIRECTORY = Path(os.environ.get("LOCAL_CLOUD") or ROOT / ".local" / "cloud")
 MINISTACK_BIN = ROOT / ".local" / "ministack" / "bin"
 PARAMETERS = {"ProtectTable": "false", "CorsOrigins": "*"}
 BUILD_TAG = "build"  # of the stack: which sources it was made from
 START_SECONDS = 30
 STOP_SECONDS = 30
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is behind no proxy
 
 
 class LocalCloudError(RuntimeError):
@@ -75,7 +76,18 @@ class LocalCloud:
         for name in os.environ.keys() - without_aws(os.environ).keys():
             del os.environ[name]
         os.environ.update(self.environment)
+        bypassed = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST)))
+        os.environ.update(no_proxy=bypassed, NO_PROXY=bypassed)  # a proxy is for downloads, never for this machine
         boto3.DEFAULT_SESSION = None
+
+    def client(self, service: str) -> Any:
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            region_name=self.environment["AWS_DEFAULT_REGION"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+        )
 
     def api_url(self, api_id: str) -> str:
         return f"http://{HOST}:{self.port}/_aws/execute-api/{api_id}"
@@ -146,27 +158,27 @@ class LocalCloud:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{self.port}/_ministack/health", timeout=1):
+            with DIRECT.open(f"http://{HOST}:{self.port}/_ministack/health", timeout=1):
                 return True
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
+        except (OSError, http.client.HTTPException):
             return False
 
     def has(self, build: Build) -> bool:
-        """Whether `build` is what is deployed. Only after `enter`."""
-        cloudformation = client("cloudformation")
+        """Whether `build` is what is deployed."""
+        cloudformation = self.client("cloudformation")
         try:
             (stack,) = cloudformation.describe_stacks(StackName=LOCAL_STACK)["Stacks"]
         except cloudformation.exceptions.ClientError:  # there is none
             return False
         tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
-        return stack["StackStatus"].endswith("_COMPLETE") and tags.get(BUILD_TAG) == build.sources
+        return stack["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"} and tags.get(BUILD_TAG) == build.sources
 
     def deploy(self, build: Build) -> None:
-        """Deploy to the stack `LOCAL_STACK`, with an HS256 secret of its own. Only after `enter`.
+        """Deploy to the stack `LOCAL_STACK`, with an HS256 secret of its own.
 
         Raises `LocalCloudError`.
         """
-        parameters = {**PARAMETERS, "JwtSecretArn": _secret_arn()}
+        parameters = {**PARAMETERS, "JwtSecretArn": self._secret_arn()}
         done = subprocess.run(  # noqa: S603 - our own command line
             [
                 *(SAM_BIN / "sam", "deploy", "--template-file", build.template, "--stack-name", LOCAL_STACK),
@@ -183,60 +195,53 @@ class LocalCloud:
         )
         if done.returncode:
             raise LocalCloudError(f"sam deploy failed:\n{done.stdout[-3_000:]}{done.stderr[-3_000:]}")
-        _add_what_ministack_drops()
+        self._add_what_ministack_drops()
+
+    def _secret_arn(self) -> str:
+        """The secret that signs local tokens, made at the first deployment."""
+        secrets = self.client("secretsmanager")
+        with suppress(secrets.exceptions.ResourceExistsException):
+            secrets.create_secret(Name=SECRET, SecretString=token_urlsafe(48))
+        return str(secrets.describe_secret(SecretId=SECRET)["ARN"])
+
+    def _add_what_ministack_drops(self) -> None:
+        """The routes and CORS of the API's `Body`, and the table's TTL: MiniStack 1.5 deploys neither."""
+        cloudformation, gateway = self.client("cloudformation"), self.client("apigatewayv2")
+        template = cloudformation.get_template(StackName=LOCAL_STACK, TemplateStage="Processed")["TemplateBody"]
+        resources = (template if isinstance(template, dict) else json.loads(template))["Resources"]
+        ids = {
+            each["LogicalResourceId"]: each["PhysicalResourceId"]
+            for each in cloudformation.describe_stack_resources(StackName=LOCAL_STACK)["StackResources"]
+        }
+        body, api_id = resources["Api"]["Properties"]["Body"], ids["Api"]
+
+        there = {route["RouteKey"] for route in gateway.get_routes(ApiId=api_id)["Items"]}
+        for path, methods in body["paths"].items():
+            for method, operation in methods.items():
+                key = f"{method.upper()} {path}"
+                if key not in there:
+                    uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+                    function = ids[re.findall(r"\${(\w+)\.Arn}", uri)[0]]
+                    integration = gateway.create_integration(
+                        ApiId=api_id, IntegrationType="AWS_PROXY", PayloadFormatVersion="2.0", IntegrationUri=function
+                    )
+                    gateway.create_route(
+                        ApiId=api_id, RouteKey=key, Target=f"integrations/{integration['IntegrationId']}"
+                    )
+
+        _, cors, _ = body["x-amazon-apigateway-cors"]["Fn::If"]
+        settings = {name[0].upper() + name[1:]: value for name, value in cors.items()}
+        gateway.update_api(ApiId=api_id, CorsConfiguration=settings | {"AllowOrigins": [PARAMETERS["CorsOrigins"]]})
+
+        time_to_live = resources["Table"]["Properties"]["TimeToLiveSpecification"]
+        dynamodb = self.client("dynamodb")
+        now = dynamodb.describe_time_to_live(TableName=ids["Table"])["TimeToLiveDescription"]
+        if now["TimeToLiveStatus"] != "ENABLED":
+            dynamodb.update_time_to_live(TableName=ids["Table"], TimeToLiveSpecification=time_to_live)
 
 
 def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
-
-
-def client(service: str) -> Any:
-    """A client of the local cloud. Raises `LocalCloudError` if it would be of another one."""
-    made = boto3.client(service)  # type: ignore[call-overload]
-    if not made.meta.endpoint_url.startswith(f"http://{HOST}:"):
-        raise LocalCloudError(f"{made.meta.endpoint_url} is not on this machine")
-    return made
-
-
-def _secret_arn() -> str:
-    """The secret that signs local tokens, made at the first deployment."""
-    secrets = client("secretsmanager")
-    with suppress(secrets.exceptions.ResourceExistsException):
-        secrets.create_secret(Name=SECRET, SecretString=token_urlsafe(48))
-    return str(secrets.describe_secret(SecretId=SECRET)["ARN"])
-
-
-def _add_what_ministack_drops() -> None:
-    """The routes and CORS of the API's `Body`, and the table's TTL: MiniStack 1.5 deploys neither."""
-    cloudformation, gateway = client("cloudformation"), client("apigatewayv2")
-    template = cloudformation.get_template(StackName=LOCAL_STACK, TemplateStage="Processed")["TemplateBody"]
-    resources = (template if isinstance(template, dict) else json.loads(template))["Resources"]
-    ids = {
-        each["LogicalResourceId"]: each["PhysicalResourceId"]
-        for each in cloudformation.describe_stack_resources(StackName=LOCAL_STACK)["StackResources"]
-    }
-    body, api_id = resources["Api"]["Properties"]["Body"], ids["Api"]
-
-    there = {route["RouteKey"] for route in gateway.get_routes(ApiId=api_id)["Items"]}
-    for path, methods in body["paths"].items():
-        for method, operation in methods.items():
-            key = f"{method.upper()} {path}"
-            if key not in there:
-                uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
-                function = ids[re.findall(r"\${(\w+)\.Arn}", uri)[0]]
-                integration = gateway.create_integration(
-                    ApiId=api_id, IntegrationType="AWS_PROXY", PayloadFormatVersion="2.0", IntegrationUri=function
-                )
-                gateway.create_route(ApiId=api_id, RouteKey=key, Target=f"integrations/{integration['IntegrationId']}")
-
-    _, cors, _ = body["x-amazon-apigateway-cors"]["Fn::If"]
-    settings = {name[0].upper() + name[1:]: value for name, value in cors.items()}
-    gateway.update_api(ApiId=api_id, CorsConfiguration=settings | {"AllowOrigins": [PARAMETERS["CorsOrigins"]]})
-
-    time_to_live = resources["Table"]["Properties"]["TimeToLiveSpecification"]
-    dynamodb = client("dynamodb")
-    with suppress(dynamodb.exceptions.ClientError):  # "already enabled" is an error
-        dynamodb.update_time_to_live(TableName=ids["Table"], TimeToLiveSpecification=time_to_live)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

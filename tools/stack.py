@@ -26,8 +26,8 @@ class Stack:
     @classmethod
     def find(cls, name: str) -> Self:
         """Raises `StackError`."""
-        cloudformation: Any = boto3.client("cloudformation")
         try:
+            cloudformation: Any = boto3.client("cloudformation")
             (found,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
         except (BotoCoreError, ClientError) as error:
             raise StackError(f"The stack {name} cannot be read: {error}") from None

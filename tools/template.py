@@ -26,9 +26,9 @@ def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
 _Loader.add_multi_constructor("!", _intrinsic)
 
 
-def load() -> dict[str, Any]:
-    """template.yaml, with its intrinsic functions in their long form."""
-    template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a SafeLoader
+def load(path: Path = ROOT / "template.yaml") -> dict[str, Any]:
+    """A template, with its intrinsic functions in their long form."""
+    template: dict[str, Any] = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
     return template
 
 

@@ -44,8 +44,8 @@ class Ledger:
         assert {keys.id_of(i["pk"]) for i in items if i["pk"].startswith("CUSTOMER#")} == set(records)
         reserved = {i["pk"]: i["id"] for i in items if i["sk"] == "#KEY"}
         assert reserved == {keys.unique(r["owner_id"], r["customer_id"])["pk"]: id for id, r in records.items()}
-        remembered = {i["pk"]: i["id"] for i in items if i["sk"] == "#IDEMPOTENCY"}
-        assert remembered == {pk: id for id, record in records.items() for pk in record.get("idempotency", ())}
+        remembered = {(i["pk"], i["id"]) for i in items if i["sk"] == "#IDEMPOTENCY"}
+        assert remembered == {(i["sk"], keys.id_of(i["pk"])) for i in items if keys.pointed_record(i["sk"])}
         assert _counted(items) == Counter(
             (f"OWNER#{record['owner_id']}", keys.count_name(record["state"], keys.status_key(record.get("status"))))
             for record in records.values()

@@ -1,5 +1,6 @@
 """`make token`: a token is as the stack's parameters say, so that its functions, deployed with them, believe it."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -165,14 +166,16 @@ def test_a_stack_that_believes_no_token_is_a_sentence_and_exit_code_1(
     assert "JwtSecretArn" in err
 
 
-@pytest.mark.parametrize("name", ["AWS_DEFAULT_REGION", "AWS_PROFILE"])
+@pytest.mark.parametrize("profile", [None, "nobody"])
 def test_an_account_that_is_not_configured_is_a_stack_that_cannot_be_read(
-    monkeypatch: pytest.MonkeyPatch, name: str
+    monkeypatch: pytest.MonkeyPatch, profile: str | None
 ) -> None:
-    for variable in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(variable, "/dev/null")
-    monkeypatch.delenv("AWS_REGION", raising=False)
-    monkeypatch.setenv(name, "" if name == "AWS_DEFAULT_REGION" else "nobody")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    if profile:
+        monkeypatch.setenv("AWS_PROFILE", profile)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     with pytest.raises(StackError, match="The stack prod cannot be read"):
         Stack.find("prod")

@@ -270,6 +270,14 @@ class TestKeys:
         issuer = Issuer("a", "b")
         assert not issuer.knows(None)
 
+    def test_two_keys_without_an_id_are_two_keys(self) -> None:
+        issuer = Issuer()
+        issuer.serve(SOUND)
+        assert issuer.knows(None)
+        issuer = Issuer()
+        issuer.serve(SOUND, OKPKey.generate_key("Ed25519").as_dict(private=False))
+        assert not issuer.knows(None)
+
     def test_two_keys_may_share_an_id_if_their_algorithms_differ(self) -> None:
         issuer = Issuer()
         issuer.serve(*(key.as_dict(private=False) | {"kid": "a"} for key in (RSA, EC, OKP)))

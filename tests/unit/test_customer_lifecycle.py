@@ -5,6 +5,8 @@ from uuid import uuid4
 
 import pytest
 
+from customers import keys
+from customers.dynamodb import Table
 from tests.handlers import Api
 
 
@@ -65,6 +67,16 @@ def test_patch_to_a_taken_customer_id_is_a_409_and_changes_nothing(api: Api) -> 
     assert api.call("get_customer", other.id).body == other.body
 
 
+def test_patch_and_purge_leave_a_key_that_an_earlier_fault_gave_to_another_record(api: Api, table: Table) -> None:
+    robbed, other = api.create("C-1"), api.create("C-2")
+    stolen = {**keys.unique("demo-owner", "C-1"), "id": other.id}
+    table.put(stolen)
+    assert api.call("update_customer", robbed.id, {"customer_id": "C-3"}).status == 200
+    assert table.get(keys.unique("demo-owner", "C-1")) == stolen
+    table.put({**keys.unique("demo-owner", "C-3"), "id": other.id})
+    assert api.call("delete_customer", robbed.id, query="purge=true").status == 204
+
+
 def test_unknown_and_read_only_fields_are_ignored_or_refused_by_a_parameter(api: Api, dynamodb: Any) -> None:  # noqa: ARG001
     body = {"customer_id": "C-1", "version": 9, "colour": "red"}
     assert api.call("create_customer", body=body).body["version"] == 1
@@ -84,6 +96,11 @@ def test_strings_are_trimmed_and_blank_means_none(api: Api) -> None:
 def test_strings_with_control_characters_or_lone_surrogates_are_422(api: Api, text: str) -> None:
     answer = api.call("create_customer", body=f'{{"customer_id": "C-1", "name": {text}}}')
     assert answer.status == 422
+
+
+def test_strings_that_are_no_status_are_no_status(api: Api) -> None:
+    answer = api.call("create_customer", body={"customer_id": "C-1", "status": "\N{COMBINING ACUTE ACCENT}"})
+    assert (answer.status, answer.body["detail"][0]["loc"]) == (422, ["body", "status"])
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_each_of_the_two_owners_gets_their_number_of_customers(records: list[dic
 
 
 def test_whatever_is_drawn_is_legal_input_and_stored_as_it_would_be() -> None:
-    chance = random.Random(0)
+    chance = random.Random(0)  # noqa: S311 - no secret
     for number in range(2_000):
         values = demo._values(chance, number)
         assert CustomerCreate.model_validate(values).model_dump(mode="json") == values

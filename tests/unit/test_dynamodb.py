@@ -1,8 +1,10 @@
 """The wire: what is repeated, what is not, and when it is too late."""
 
+from io import BytesIO
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from customers import dynamodb
@@ -75,10 +77,51 @@ def test_pauses_between_transactions_grow_and_are_bounded(
 
 
 def test_a_condition_that_does_not_hold_is_not_repeated(table: Table, answers: list[Any]) -> None:
-    answers += [cancelled("TransactionConflict", "ConditionalCheckFailed"), {}]
+    answers += [cancelled("None", "ConditionalCheckFailed"), {}]
     with pytest.raises(Cancelled) as caught:
         table.transact({"one": PUT, "two": PUT})
     assert caught.value.failed == {"two": {}}
+
+
+def test_a_condition_that_fails_beside_a_conflict_is_asked_again(table: Table, answers: list[Any]) -> None:
+    """What a write met may be half of another attempt of this very request, whose other half is still held."""
+    answers += [cancelled("ConditionalCheckFailed", "TransactionConflict"), {}]
+    table.transact({"one": PUT, "two": PUT})
+    assert not answers
+
+
+def test_a_cancellation_without_reasons_is_asked_again(table: Table, answers: list[Any]) -> None:
+    answers += [error("TransactionCanceledException"), {}]
+    table.transact({"one": PUT})
+    assert not answers
+
+
+def test_no_pause_lasts_into_the_time_of_the_next_attempt(
+    table: Table, answers: list[Any], pauses: list[float]
+) -> None:
+    table.begin(lambda: dynamodb.ATTEMPT_MILLISECONDS)
+    answers += [cancelled("TransactionConflict")]
+    with pytest.raises(Unavailable):
+        table.transact({"one": PUT})
+    assert not pauses
+
+
+def test_a_response_cannot_make_the_sdk_wait_longer(table: Table, pauses: list[float]) -> None:
+    """DynamoDB throttles three times and asks for 7 s each time; the two pauses stay below 1 s and 2 s."""
+
+    def throttle(request: AWSPreparedRequest, **_: object) -> Any:
+        body = BytesIO(b'{"__type": "ThrottlingException"}')
+        body.stream = lambda: iter([body.getvalue()])  # type: ignore[attr-defined]
+        headers: Any = HeadersDict({"x-amz-retry-after": "7000"})
+        return AWSResponse(request.url, 400, headers, body)
+
+    table = Table(table.name)  # with a client of our own configuration
+    events: Any = table._client.meta.events
+    events.register_first("before-send.dynamodb", throttle)
+    with pytest.raises(Unavailable):
+        table.get(KEY)
+    assert len(pauses) == 2, pauses
+    assert all(pause < bound for pause, bound in zip(pauses, (1, dynamodb.SDK_SLEEP_SECONDS), strict=True))
 
 
 @pytest.mark.parametrize("fault", [ReadTimeoutError(endpoint_url="x"), error("InternalServerError", 500)])

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 from customers import keys
 from customers.auth.api_keys import StoredKey, mint
@@ -216,6 +217,19 @@ def test_late_requests_are_503_with_retry_after_rather_than_cut_off(api: Api, op
     id = api.create("C-1").id if operation in OF_ONE_RECORD else None
     answer = api.call(operation, id, BODIES.get(operation), context=Context(left=lambda: 1_000))
     assert (answer.status, answer.body["code"], answer.headers["Retry-After"]) == (503, "unavailable", "1")
+
+
+def test_logs_say_why_a_request_was_answered_with_503(
+    api: Api, monkeypatch: pytest.MonkeyPatch, logs: Callable[[], str]
+) -> None:
+    def refuse(**_request: object) -> None:
+        raise ConnectionClosedError(endpoint_url="https://ada@example.com")
+
+    monkeypatch.setattr(api.app("get_customer").service.table._client, "get_item", refuse)
+    assert api.call("get_customer", str(uuid4())).status == 503
+    written = logs()
+    assert "ConnectionClosedError" in written
+    assert "example.com" not in written
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -1,11 +1,13 @@
-"""The local cloud, without starting it: nothing that works with it can reach another account, and errors say what helps."""
+"""The local cloud, without starting it: who works with it reaches no other account, and errors say what helps."""
 
 import os
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 from typing import Any
 from unittest.mock import patch
@@ -19,6 +21,7 @@ from tools.build import Build
 from tools.local_cloud import HOST, LocalCloud, LocalCloudError, without_aws
 from tools.stack import Stack, StackError
 
+HEALTHY = b"HTTP/1.0 200 OK\r\n\r\n"
 ELSEWHERE = "https://dynamodb.eu-central-1.amazonaws.com"
 ANOTHER_ACCOUNT = {
     "AWS_PROFILE": "prod",
@@ -39,8 +42,9 @@ CONFIG = f"[profile prod]\nendpoint_url = {ELSEWHERE}\n[default]\nregion = eu-ce
 
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test does to the process's environment and default session ends with it."""
+    """What a test does to the process's environment ends with it, and so does what has been remembered of it."""
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # knows the proxies of its first request
     with patch.dict(os.environ):
         yield
 
@@ -67,32 +71,34 @@ def port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-@pytest.fixture
-def answering(tmp_path: Path) -> Iterator[int]:
-    """The port of what answers every GET with an empty 200, as a running stack's health check does."""
+@contextmanager
+def answering(text: bytes) -> Iterator[int]:
+    """What gives this answer to everybody, at the port that `make run` has noted."""
 
-    class Healthy(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - http.server's name
-            self.send_response(200)
-            self.end_headers()
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(text)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer((HOST, 0), Healthy) as server:
+    with ThreadingTCPServer((HOST, 0), Handler) as server:
+        port: int = server.socket.getsockname()[1]
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        (tmp_path / "port").write_text(str(server.server_port))
-        yield server.server_port
-        server.shutdown()
+        (local_cloud.DIRECTORY / "port").write_text(str(port))
+        try:
+            yield port
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.usefixtures("developer")
 class TestOfOtherAccounts:
-    def test_entering_leaves_no_variable_but_its_own(self, cloud: LocalCloud) -> None:
-        others = without_aws(os.environ)
+    def test_entering_leaves_no_variable_of_them_and_every_other_one(self, cloud: LocalCloud) -> None:
+        os.environ["PASSWORD"] = "mine"
         cloud.enter()
-        assert dict(os.environ) == others | cloud.environment
-        assert not set(os.environ) & (ANOTHER_ACCOUNT.keys() - cloud.environment.keys())
+        assert {name: value for name, value in os.environ.items() if name.startswith("AWS_")} == cloud.environment
+        assert not set(os.environ.values()) & {*ANOTHER_ACCOUNT.values(), ELSEWHERE} - {"true"}
+        assert os.environ["PASSWORD"] == "mine"
 
     @pytest.mark.parametrize("service", ["dynamodb", "cloudformation", "s3"])
     def test_after_entering_every_client_is_of_this_machine(self, cloud: LocalCloud, service: Any) -> None:
@@ -107,18 +113,14 @@ class TestOfOtherAccounts:
         assert client.meta.endpoint_url == f"http://{HOST}:4566"
         assert (client.meta.region_name, client._request_signer._credentials.token) == ("us-east-1", None)
 
-    def test_its_own_client_needs_no_profile_that_the_environment_names(self, cloud: LocalCloud) -> None:
-        os.environ["AWS_PROFILE"] = "nobody"
-        assert cloud.client("dynamodb").meta.endpoint_url == f"http://{HOST}:4566"
-
     def test_sam_deploys_with_nothing_of_them_and_its_failure_is_told(
         self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(LocalCloud, "_secret_arn", lambda _: "arn")
         failed = subprocess.CompletedProcess([], 1, "what it said", "")
         with (
-            patch.object(local_cloud.subprocess, "run", return_value=failed) as run,
-            pytest.raises(LocalCloudError, match="(?s)sam deploy failed.*what it said"),
+            patch.object(subprocess, "run", return_value=failed) as run,
+            pytest.raises(LocalCloudError, match=r"(?s)sam deploy failed.*what it said"),
         ):
             cloud.deploy(Build(cloud.directory, "x86_64"))
         given = run.call_args.kwargs["env"]
@@ -143,8 +145,9 @@ class TestProxies:
             os.environ.pop(name, None)
         os.environ["HTTP_PROXY"] = f"http://{HOST}:{port}"
 
-    def test_a_running_stack_is_found_without_asking_a_proxy(self, cloud: LocalCloud, answering: int) -> None:
-        assert LocalCloud.running_in_the_background() == LocalCloud(cloud.directory, answering)
+    def test_a_running_stack_is_found_without_asking_a_proxy(self, cloud: LocalCloud) -> None:
+        with answering(HEALTHY) as port:
+            assert LocalCloud.running_in_the_background() == LocalCloud(cloud.directory, port)
 
     def test_after_entering_no_request_goes_through_a_proxy(self, cloud: LocalCloud) -> None:
         cloud.enter()
@@ -165,8 +168,9 @@ def test_a_port_that_has_just_been_left_is_free(tmp_path: Path) -> None:
 
 
 class TestRunningInTheBackground:
-    def test_the_one_that_make_run_has_started_is_found(self, cloud: LocalCloud, answering: int) -> None:
-        assert LocalCloud.running_in_the_background() == LocalCloud(cloud.directory, answering)
+    def test_the_one_that_make_run_has_started_is_found(self, cloud: LocalCloud) -> None:
+        with answering(HEALTHY) as port:
+            assert LocalCloud.running_in_the_background() == LocalCloud(cloud.directory, port)
 
     @pytest.mark.usefixtures("cloud")
     def test_before_the_first_start_the_sentence_names_make_run(self) -> None:
@@ -179,14 +183,11 @@ class TestRunningInTheBackground:
         with pytest.raises(LocalCloudError, match="not running: start it with make run"):
             LocalCloud.running_in_the_background()
 
-    def test_another_service_at_its_port_is_not_taken_for_it(self, cloud: LocalCloud) -> None:
-        with socket.create_server((HOST, 0)) as listener:
-            (cloud.directory / "port").write_text(str(listener.getsockname()[1]))
-            greeting = Thread(target=lambda: listener.accept()[0].sendall(b"SSH-2.0-OpenSSH_9.9\r\n"))
-            greeting.start()
-            with pytest.raises(LocalCloudError, match="not running: start it with make run"):
-                LocalCloud.running_in_the_background()
-            greeting.join()
+    @pytest.mark.usefixtures("cloud")
+    @pytest.mark.parametrize("answer", [b"HTTP/1.0 404 Not Found\r\n\r\n", b"SSH-2.0-OpenSSH_9.9\r\n", b""])
+    def test_another_service_at_its_port_is_not_taken_for_it(self, answer: bytes) -> None:
+        with answering(answer), pytest.raises(LocalCloudError, match="not running: start it with make run"):
+            LocalCloud.running_in_the_background()
 
 
 class TestChosen:
@@ -196,13 +197,12 @@ class TestChosen:
             stack.chosen(None)
 
     @pytest.mark.usefixtures("cloud", "developer")
-    def test_without_a_name_the_tool_enters_the_local_stack(
-        self, answering: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(Stack, "find", lambda name: (name, os.environ["AWS_ENDPOINT_URL"]))
-        assert stack.chosen(None) == ("customers-local", f"http://{HOST}:{answering}")
+    def test_without_a_name_the_tool_enters_the_local_stack(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Stack, "find", lambda name: Stack({"in": os.environ["AWS_ENDPOINT_URL"]}, {"name": name}))
+        with answering(HEALTHY) as port:
+            assert stack.chosen(None) == Stack({"in": f"http://{HOST}:{port}"}, {"name": "customers-local"})
 
     @pytest.mark.usefixtures("developer")
     def test_with_a_name_the_tool_stays_in_its_account(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Stack, "find", lambda name: (name, os.environ["AWS_PROFILE"]))
-        assert stack.chosen("customers") == ("customers", "prod")
+        monkeypatch.setattr(Stack, "find", lambda name: Stack({"in": os.environ["AWS_PROFILE"]}, {"name": name}))
+        assert stack.chosen("customers") == Stack({"in": "prod"}, {"name": "customers"})

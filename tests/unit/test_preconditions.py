@@ -4,9 +4,18 @@ from typing import Any
 
 import pytest
 
+from customers import keys
+from customers.dynamodb import Table
 from tests.handlers import Api
 
 KEY = {"idempotency-key": "order-42"}
+
+
+def expire(dynamodb: Any) -> None:
+    """Let the day of every Idempotency-Key be over, though TTL has not yet come by."""
+    for item in dynamodb.scan(TableName="customers")["Items"]:
+        if item["sk"]["S"] == "#IDEMPOTENCY":
+            dynamodb.put_item(TableName="customers", Item={**item, "expires_at": {"N": "1"}})
 
 
 def test_idempotency_key_replays_the_answer_and_marks_it(api: Api) -> None:
@@ -32,9 +41,7 @@ def test_idempotency_key_belongs_to_its_owner(api: Api) -> None:
 
 def test_idempotency_key_may_be_used_again_when_its_day_is_over(api: Api, dynamodb: Any) -> None:
     first = api.call("create_customer", body={"customer_id": "C-1"}, headers=KEY)
-    for item in dynamodb.scan(TableName="customers")["Items"]:
-        if item["sk"]["S"] == "#IDEMPOTENCY":
-            dynamodb.put_item(TableName="customers", Item={**item, "expires_at": {"N": "1"}})
+    expire(dynamodb)
     second = api.call("create_customer", body={"customer_id": "C-2"}, headers=KEY)
     assert (second.status, second.id != first.id) == (201, True)
 
@@ -63,6 +70,38 @@ def test_idempotency_key_goes_with_its_customers_purge(api: Api) -> None:
     api.call("delete_customer", first.id, query="purge=true")
     second = api.call("create_customer", body={"customer_id": "C-1"}, headers=KEY)
     assert (second.status, "idempotency-replayed" in second.headers) == (201, False)
+
+
+def test_idempotency_key_that_was_used_again_outlives_its_first_customers_purge(api: Api, dynamodb: Any) -> None:
+    first = api.call("create_customer", body={"customer_id": "C-1"}, headers=KEY)
+    expire(dynamodb)
+    second = api.call("create_customer", body={"customer_id": "C-2"}, headers=KEY)
+    api.call("delete_customer", first.id, query="purge=true")
+    again = api.call("create_customer", body={"customer_id": "C-2"}, headers=KEY)
+    assert (again.status, again.id, again.headers["idempotency-replayed"]) == (201, second.id, "true")
+
+
+def test_idempotency_key_of_yesterday_replays_no_restore(api: Api, dynamodb: Any) -> None:
+    id = api.create("C-1").id
+    api.call("delete_customer", id)
+    headers = {**KEY, "if-match": '"v2"'}
+    assert api.call("restore_customer", id, headers=headers).status == 200
+    expire(dynamodb)
+    assert api.call("restore_customer", id, headers=headers).status == 412
+
+
+def test_idempotency_keys_leave_the_record_as_it_is(api: Api, table: Table) -> None:
+    id = api.create("C-1").id
+    before = table.get(keys.customer(id))
+    for n in range(3):
+        api.call("restore_customer", id, headers={"idempotency-key": f"k-{n}"})
+    assert table.get(keys.customer(id)) == before
+
+
+def test_idempotency_key_knows_a_record_by_any_spelling_of_its_id(api: Api) -> None:
+    id = api.create("C-1").id
+    assert api.call("restore_customer", id, headers=KEY).status == 200
+    assert api.call("restore_customer", id.upper(), headers=KEY).headers["idempotency-replayed"] == "true"
 
 
 @pytest.mark.parametrize("key", ["", "a" * 256, "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "two words"])

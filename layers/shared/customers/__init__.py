@@ -1,5 +1,5 @@
 """Customers API on AWS Lambda and DynamoDB: what its functions share.
 
-A request meets the modules in this order, and imports go in no other direction:
-api → auth → models → listing → repository → keys → dynamodb.
+Imports go one way, as a request does: api → auth → listing, repository → models → dynamodb, keys; below them are
+observability, settings and errors, which import nothing of the others.
 """

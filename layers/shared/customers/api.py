@@ -120,7 +120,8 @@ class Request:
             return None
         if not IDEMPOTENCY_KEY.fullmatch(key):
             raise Invalid.at("header", "Idempotency-Key", msg="Input should be 1 to 255 visible ASCII characters")
-        asked = [key, self.operation, self.event["rawPath"], body.model_dump(mode="json") if body else None]
+        id = self.id if self.event.get("pathParameters") else None
+        asked = [key, self.operation, id, body.model_dump(mode="json") if body else None]
         return IdempotentRequest(
             self.caller.owner_id, _sha256(key), _sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False))
         )
@@ -171,7 +172,7 @@ class Service:
                     request.require(scope)
                     result = _success(answer(request))
                 except Exception as error:  # the one place where errors become responses
-                    if not isinstance(error, ApiError):
+                    if error.__cause__ or not isinstance(error, ApiError):
                         observability.record_fault(error)
                     known = error if isinstance(error, ApiError) else InternalError()
                     code = known.code

@@ -29,9 +29,8 @@ CONNECT_SECONDS = 1
 READ_SECONDS = 2
 ATTEMPTS = 3  # of one request by the SDK, the first included
 SDK_SLEEP_SECONDS = 2  # the longest pause of botocore's standard mode before a third attempt
-ATTEMPT_MILLISECONDS = (
-    1000 * (CONNECT_SECONDS + READ_SECONDS + SDK_SLEEP_SECONDS) + 500
-)  # what one more attempt may take
+# What one more attempt may take, with the pause after it.
+ATTEMPT_MILLISECONDS = 1000 * (CONNECT_SECONDS + READ_SECONDS + SDK_SLEEP_SECONDS) + 500
 CONTENTION_ATTEMPTS = 8  # of a transaction that meets others (botocore retries none), or a batch with leftovers
 CONFLICT_SLEEP_SECONDS = 0.05  # first pause's upper bound, doubled each time: 6 s in all at the most, 3 s on average
 BATCH_GET_ITEMS = 100  # DynamoDB's limit for one BatchGetItem
@@ -43,10 +42,8 @@ type Item = dict[str, Any]
 THROTTLED = {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
 # Reasons of a cancelled transaction that say nothing about the data: the same transaction may be sent again.
 TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-UNREADABLE = (
-    ValueError,
-    ResponseParserError,
-)  # a 200 whose body is not what DynamoDB sends: no error of botocore's own
+# A 200 whose body is not what DynamoDB sends: no error of botocore's own.
+UNREADABLE = (ValueError, ResponseParserError)
 
 _serialize: Callable[[Any], Any] = TypeSerializer().serialize
 _deserialize: Callable[[Any], Any] = TypeDeserializer().deserialize
@@ -120,6 +117,7 @@ class Table:
         self._client = client or _client()
         self._remaining: Callable[[], int] = lambda: 1 << 31
         self._client.meta.events.register("before-send.dynamodb", self._refuse_late_attempt)
+        self._client.meta.events.register_first("needs-retry.dynamodb", _ignore_retry_after)
 
     def begin(self, remaining_milliseconds: Callable[[], int]) -> None:
         """Start an invocation: from now on no attempt begins that could outlast `remaining_milliseconds`."""
@@ -129,11 +127,25 @@ class Table:
         if self._remaining() < ATTEMPT_MILLISECONDS:
             raise Unavailable
 
+    def _pause(self, attempt: int) -> None:
+        """Full jitter: writers that met once do not meet again (Brooker, "Exponential Backoff And Jitter", AWS 2015).
+
+        Raises `Unavailable` rather than sleep into the time that the next attempt may need.
+        """
+        seconds = random.uniform(0, CONFLICT_SLEEP_SECONDS * 2 ** (attempt - 1))  # noqa: S311 - not a secret
+        if self._remaining() < 1000 * seconds + ATTEMPT_MILLISECONDS:
+            raise Unavailable
+        time.sleep(seconds)
+
     def get(self, key: Mapping[str, str], *, consistent: bool = True) -> Item | None:
         response = self._call(
             lambda: self._client.get_item(TableName=self.name, Key=encode(key), ConsistentRead=consistent)
         )
         return decode(response["Item"]) if "Item" in response else None
+
+    def put(self, item: Mapping[str, Any]) -> None:
+        """Write an item that nothing depends on and that is the same whoever writes it, however often."""
+        self._call(lambda: self._client.put_item(TableName=self.name, Item=encode(item)))
 
     def query(self, *, start: Item | None = None, values: Mapping[str, Any], **request: Any) -> Page:
         """One page of a Query; `values` and `start` are plain, `request` is the rest as DynamoDB takes it."""
@@ -165,7 +177,7 @@ class Table:
             if not wanted:
                 return found
             if attempt:
-                _pause(attempt)
+                self._pause(attempt)
             response = self._call(partial(self._client.batch_get_item, RequestItems=wanted))
             found += [decode(item) for item in response["Responses"].get(self.name, [])]
             wanted = response.get("UnprocessedKeys")
@@ -185,7 +197,7 @@ class Table:
         contended: Sequence[str] = ()
         for attempt in range(CONTENTION_ATTEMPTS):
             if attempt:
-                _pause(attempt)
+                self._pause(attempt)
             try:
                 self._client.transact_write_items(**request)
             except ClientError as error:
@@ -206,7 +218,7 @@ class Table:
     def _batch_write(self, requests: Any) -> None:
         for attempt in range(CONTENTION_ATTEMPTS):
             if attempt:
-                _pause(attempt)
+                self._pause(attempt)
             response = self._call(partial(self._client.batch_write_item, RequestItems={self.name: requests}))
             requests = response.get("UnprocessedItems", {}).get(self.name)
             if not requests:
@@ -251,9 +263,10 @@ def _client() -> "DynamoDBClient":
     )
 
 
-def _pause(attempt: int) -> None:
-    """Full jitter: writers that met once do not meet again (Brooker, "Exponential Backoff And Jitter", AWS 2015)."""
-    time.sleep(random.uniform(0, CONFLICT_SLEEP_SECONDS * 2 ** (attempt - 1)))  # noqa: S311 - not a secret
+def _ignore_retry_after(response: tuple[Any, Any] | None, **_: object) -> None:
+    """The SDK would sleep up to 5 s longer when a response says so, which no deadline of ours knows of."""
+    if response:
+        response[0].headers.pop("x-amz-retry-after", None)
 
 
 def _retry_or_raise(error: ClientError, names: Sequence[str]) -> Sequence[str]:
@@ -265,12 +278,12 @@ def _retry_or_raise(error: ClientError, names: Sequence[str]) -> Sequence[str]:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise Unavailable from error
         raise error
-    reasons = dict(zip(names, error.response.get("CancellationReasons", []), strict=True))
+    reasons = dict(zip(names, error.response.get("CancellationReasons", []), strict=False))
+    transient = [name for name, reason in reasons.items() if reason["Code"] in TRANSIENT]
+    if transient or not reasons:  # a condition that failed beside a conflict may be our own success, half visible
+        return transient
     failed = {name: decode(r.get("Item", {})) for name, r in reasons.items() if r["Code"] == "ConditionalCheckFailed"}
     oversized = [name for name, reason in reasons.items() if reason["Code"] == "ValidationError"]
     if failed or oversized:
         raise Cancelled(failed, oversized) from error
-    transient = [name for name, reason in reasons.items() if reason["Code"] in TRANSIENT]
-    if not transient:
-        raise error
-    return transient
+    raise error

@@ -2,18 +2,19 @@
 
 Items (`pk`, `sk`):
 
-| item             | pk                           | sk                       |
-|------------------|------------------------------|--------------------------|
-| customer         | `CUSTOMER#<id>`              | `#CUSTOMER`              |
-| stats, targets   | `CUSTOMER#<id>`              | `#STATS`, `#TARGET#…`    |
-| activity         | `CUSTOMER#<id>`              | `ACTIVITY#<time>#<id>`   |
-| unique key       | `KEY#<owner>#<customer_id>`  | `#KEY`                   |
-| count            | `OWNER#<owner>`              | `COUNT#<shard>`          |
-| tombstone        | `OWNER#<owner>`              | `TOMBSTONE#<time>#<id>`  |
-| owner            | `OWNERS`                     | `<owner>`                |
-| idempotency      | `IDEMPOTENCY#<owner>#<hash>` | `#IDEMPOTENCY`           |
-| API key          | `APIKEY#<key id>`            | `#APIKEY`                |
-| API key of owner | `OWNER#<owner>`              | `APIKEY#<key id>`        |
+| item             | pk                           | sk                           |
+|------------------|------------------------------|------------------------------|
+| customer         | `CUSTOMER#<id>`              | `#CUSTOMER`                  |
+| stats, targets   | `CUSTOMER#<id>`              | `#STATS`, `#TARGET#…`        |
+| activity         | `CUSTOMER#<id>`              | `ACTIVITY#<time>#<id>`       |
+| unique key       | `KEY#<owner>#<customer_id>`  | `#KEY`                       |
+| count            | `OWNER#<owner>`              | `COUNT#<shard>`              |
+| tombstone        | `OWNER#<owner>`              | `TOMBSTONE#<time>#<id>`      |
+| owner            | `OWNERS`                     | `<owner>`                    |
+| idempotency      | `IDEMPOTENCY#<owner>#<hash>` | `#IDEMPOTENCY`               |
+| … pointer to it  | `CUSTOMER#<id>`              | `IDEMPOTENCY#<owner>#<hash>` |
+| API key          | `APIKEY#<key id>`            | `#APIKEY`                    |
+| API key of owner | `OWNER#<owner>`              | `APIKEY#<key id>`            |
 
 Access patterns, and what each reads (a unit is 4 KB consistent, 8 KB otherwise):
 
@@ -134,9 +135,14 @@ def idempotency(owner_id: str, hashed_key: str) -> Key:
     return {"pk": f"IDEMPOTENCY#{owner_id}#{hashed_key}", "sk": "#IDEMPOTENCY"}
 
 
-def idempotency_record(pk: str) -> Key:
-    """The key of an idempotency record whose partition key was kept."""
-    return {"pk": pk, "sk": "#IDEMPOTENCY"}
+def idempotency_pointer(id: str, record: Key) -> Key:
+    """Keeps, among a customer's items, where an idempotency record of this customer is, so that a purge finds it."""
+    return {"pk": customer(id)["pk"], "sk": record["pk"]}
+
+
+def pointed_record(sk: str) -> Key | None:
+    """The idempotency record that an item of a customer's collection points to, if it is a pointer."""
+    return {"pk": sk, "sk": "#IDEMPOTENCY"} if sk.startswith("IDEMPOTENCY#") else None
 
 
 def api_key(key_id: str) -> Key:
@@ -244,6 +250,9 @@ class DirectoryEntry:
 
 
 def _to_letters(number: int) -> str:
+    """Raises ValueError for a negative number."""
+    if number < 0:
+        raise ValueError(number)
     letters = ""
     while number:
         number, digit = divmod(number, 26)

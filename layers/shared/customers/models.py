@@ -49,7 +49,17 @@ def _email(value: str) -> str:
         ) from None
 
 
+def _status(value: str) -> str:
+    """Refuse what folds to nothing, such as a lone accent: it would be counted as no status."""
+    if not keys.fold(value):
+        raise PydanticCustomError("value_error", "String should contain more than combining marks")
+    return value
+
+
 Short = Annotated[Annotated[str, StringConstraints(max_length=50)] | None, BeforeValidator(_clean)]
+Status = Annotated[
+    Annotated[str, StringConstraints(max_length=50), AfterValidator(_status)] | None, BeforeValidator(_clean)
+]
 Medium = Annotated[Annotated[str, StringConstraints(max_length=255)] | None, BeforeValidator(_clean)]
 CustomerId = Annotated[str, BeforeValidator(_clean), StringConstraints(min_length=1, max_length=255)]
 Email = Annotated[
@@ -77,7 +87,7 @@ class CustomerFields(BaseModel):
     surname: Medium = None
     email: Email = None
     phone: Short = None
-    status: Short = None
+    status: Status = None
     agent_id: AgentId = None
 
 
@@ -117,8 +127,7 @@ class DeleteQuery(BaseModel):
 class Customer:
     """A customer as stored: the whole item but for its keys and index attributes, which are derived from it.
 
-    Times are timestamps as `keys.timestamp` writes them. `idempotency` holds the partition keys of the
-    idempotency records that point to this customer, so that a purge finds them.
+    Times are timestamps as `keys.timestamp` writes them.
     """
 
     id: str
@@ -136,20 +145,18 @@ class Customer:
     agent_id: str | None = None
     deleted_at: str | None = None
     purge_at: str | None = None
-    idempotency: frozenset[str] = frozenset()
 
     @classmethod
     def from_item(cls, item: dict[str, Any]) -> Self:
         known = {field.name: item[field.name] for field in fields(cls) if field.name in item}
-        return cls(**known | {"version": int(item["version"]), "idempotency": frozenset(item.get("idempotency", ()))})
+        return cls(**known | {"version": int(item["version"])})
 
     def item(self) -> dict[str, Any]:
-        """The DynamoDB item. An empty set is left out, because DynamoDB has none."""
+        """The DynamoDB item."""
         own = asdict(self)
         return {
             **keys.customer(self.id),
             **own,
-            "idempotency": set(self.idempotency) or None,
             "purge_shard": keys.purge_shard(self.id) if self.purge_at else None,
             **keys.DirectoryEntry.of(own).index_attributes(),
         }

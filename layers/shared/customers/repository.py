@@ -7,6 +7,7 @@ the method starts again from what the table had. A purged or half-purged record 
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -81,23 +82,17 @@ class Repository:
         """Raises `CustomerIdTaken`."""
         now = keys.timestamp(self._clock())
         customer = Customer(**values, id=str(uuid4()), owner_id=owner_id, created_at=now, updated_at=now)
-        if request:
-            customer = replace(customer, idempotency=frozenset({request.key["pk"]}))
+        self._register(owner_id)
         writes = {
             "customer": Write("Put", item=customer.item(), condition="attribute_not_exists(pk)"),
             "unique": _reserve(customer),
             "count": _count((customer, 1)),
         }
-        if owner_id not in self._registered_owners:
-            writes["owner"] = Write("Put", item=keys.owner(owner_id))
         for _ in range(CONTENTION_ATTEMPTS):
             try:
-                outcome = self._transact(customer, writes, request)
+                return self._transact(customer, writes, request)
             except Cancelled as cancelled:
                 self._raise_if_taken(cancelled)  # else its holder has just been purged: the key is free now
-            else:
-                self._registered_owners.add(owner_id)
-                return outcome
         raise Unavailable
 
     def update(self, id: str, owner_id: str | None, changes: Mapping[str, Any], precondition: Precondition) -> Customer:
@@ -161,16 +156,17 @@ class Repository:
             try:
                 precondition(customer)
             except PreconditionFailed:
-                if request and (remembered := self._table.get(request.key)):
+                remembered = self._table.get(request.key) if request else None
+                if request and remembered and remembered["expires_at"] > self._clock().timestamp():
                     return self._replay(request, remembered)  # it moved because this very request was carried out
                 raise
-            restored, writes = customer, dict[str, Write]()
             if customer.state == "deleted":
                 restored = customer.changed(self._after(customer), state="live", deleted_at=None, purge_at=None)
-                writes["count"] = _count((customer, -1), (restored, 1))
-            elif not request:
+                writes = {"customer": _advance(customer, restored), "count": _count((customer, -1), (restored, 1))}
+            elif request:  # nothing to do but to remember that it was asked
+                restored, writes = customer, {"customer": _unmoved(customer)}
+            else:
                 return Outcome(customer)
-            writes["customer"] = _advance(customer, restored, request)
             try:
                 return self._transact(restored, writes, request)
             except Cancelled as cancelled:
@@ -207,6 +203,15 @@ class Repository:
     def api_key(self, key_id: str) -> Item | None:
         return self._table.get(keys.api_key(key_id))
 
+    def _register(self, owner_id: str) -> None:
+        """Enter the owner for administrators' listings: before its first record, once in a function's life.
+
+        Not in the record's transaction, where all functions that start at once would meet on this one item.
+        """
+        if owner_id not in self._registered_owners:
+            self._table.put(keys.owner(owner_id))
+            self._registered_owners.add(owner_id)
+
     def _visible(self, header: Item | None, owner_id: str | None, *, include_deleted: bool = False) -> Customer:
         """The record of a header item, for those who may see it. Raises `CustomerNotFound`, `CustomerDeleted`."""
         if not header or header["state"] == "purging" or owner_id not in {None, header["owner_id"]}:
@@ -225,12 +230,14 @@ class Repository:
     ) -> Outcome:
         """Write, together with the request's idempotency record; or find that the request was answered before."""
         try:
-            self._table.transact({**writes, "idempotency": self._remember(customer, request)} if request else writes)
+            self._table.transact({**writes, **self._remember(customer, request)} if request else writes)
         except Contended as contended:
             raise IdempotencyInProgress if "idempotency" in contended.names else contended from None
         except Cancelled as cancelled:
             if request and "idempotency" in cancelled.failed:
                 return self._replay(request, cancelled.failed["idempotency"])
+            if "released" in cancelled.failed:  # by an earlier fault it is another record's key: that one keeps it
+                return self._transact(customer, {n: w for n, w in writes.items() if n != "released"}, request)
             if "count" not in cancelled.oversized:
                 raise
             if self._drop_zeros(keys.count(customer.owner_id, customer.id)):
@@ -240,19 +247,20 @@ class Repository:
             ) from None
         return Outcome(customer)
 
-    def _remember(self, customer: Customer, request: IdempotentRequest) -> Write:
+    def _remember(self, customer: Customer, request: IdempotentRequest) -> dict[str, Write]:
         now = self._clock()
-        return Write(
-            "Put",
-            item={
-                **request.key,
-                "fingerprint": request.fingerprint,
-                "id": customer.id,
-                "expires_at": int((now + timedelta(hours=IDEMPOTENCY_HOURS)).timestamp()),
-            },
-            condition="attribute_not_exists(pk) OR expires_at <= :now",  # TTL may be days late
-            values={":now": int(now.timestamp())},
-        )
+        expires_at = int((now + timedelta(hours=IDEMPOTENCY_HOURS)).timestamp())
+        record = {**request.key, "fingerprint": request.fingerprint, "id": customer.id, "expires_at": expires_at}
+        pointer = {**keys.idempotency_pointer(customer.id, request.key), "expires_at": expires_at}
+        return {
+            "idempotency": Write(
+                "Put",
+                item=record,
+                condition="attribute_not_exists(pk) OR expires_at <= :now",  # TTL may be days late
+                values={":now": int(now.timestamp())},
+            ),
+            "pointer": Write("Put", item=pointer),
+        }
 
     def _replay(self, request: IdempotentRequest, remembered: Item) -> Outcome:
         if remembered["fingerprint"] != request.fingerprint:
@@ -284,10 +292,17 @@ class Repository:
             ConsistentRead=True,
         )
         for page in collection:
+            for key in page.items:
+                if record := keys.pointed_record(key["sk"]):
+                    self._forget(header["id"], record)
             self._table.delete_all([key for key in page.items if key != own])
-        self._table.delete_all([keys.idempotency_record(pk) for pk in header.get("idempotency") or ()])
         self._drop_zeros(keys.count(header["owner_id"], header["id"]))  # a status may be somebody's words
         self._table.delete_all([own])
+
+    def _forget(self, id: str, record: keys.Key) -> None:
+        """Delete an idempotency record, unless its key has been used again since, for another customer."""
+        with suppress(Cancelled):
+            self._table.transact({"record": Write("Delete", key=record, condition="id = :id", values={":id": id})})
 
     def _drop_zeros(self, count: keys.Key) -> bool:
         """Take statuses that no customer has any more out of a count item. False if nothing was dropped."""
@@ -341,27 +356,28 @@ def _release(customer: Customer) -> Write:
     )
 
 
-def _advance(before: Customer, after: Customer, request: IdempotentRequest | None = None) -> Write:
+def _unmoved(customer: Customer) -> Write:
+    """Nothing, if the record still has the version that was read."""
+    values = {":read": customer.version}
+    return Write("ConditionCheck", key=keys.customer(customer.id), condition="version = :read", values=values)
+
+
+def _advance(before: Customer, after: Customer) -> Write:
     """Take a record from the version that was read to the next one, touching only what differs."""
     old, new = before.item(), after.item()
-    del old["idempotency"], new["idempotency"]  # only ever added to
     sets = {name: value for name, value in new.items() if value is not None and value != old[name]}
     removes = [name for name, value in new.items() if value is None and old[name] is not None]
     clauses = {
         "SET": [f"#{name} = :{name}" for name in sets],
         "REMOVE": [f"#{name}" for name in removes],
-        "ADD": ["idempotency :idempotency"] if request else [],
     }
-    values: dict[str, Any] = {":read": before.version, **{f":{name}": value for name, value in sets.items()}}
-    if request:
-        values[":idempotency"] = {request.key["pk"]}
     return Write(
         "Update",
         key=keys.customer(before.id),
         update=" ".join(f"{verb} {', '.join(items)}" for verb, items in clauses.items() if items),
         condition="version = :read",
         names={f"#{name}": name for name in [*sets, *removes]},
-        values=values,
+        values={":read": before.version, **{f":{name}": value for name, value in sets.items()}},
     )
 
 
@@ -376,5 +392,4 @@ def _half_purged(customer: Customer, now: str) -> Item:
         "updated_at": now,
         "purge_at": HALF_PURGED,
         "purge_shard": keys.purge_shard(customer.id),
-        "idempotency": set(customer.idempotency) or None,
     }

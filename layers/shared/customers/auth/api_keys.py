@@ -78,6 +78,7 @@ class StoredKey:
             "scopes": sorted(self.scopes),
             "name": self.name,
         }
+        # Text, so that the table's TTL, which reads numbers, keeps expired keys for the list of keys.
         times = {"expires_at": self.expires_at, "revoked_at": self.revoked_at, "created_at": self.created_at}
         attributes |= {name: keys.timestamp(time) for name, time in times.items() if time}
         return {name: value for name, value in attributes.items() if value is not None}

@@ -40,7 +40,7 @@ _PUBLIC_MEMBERS = ("kty", "crv", "n", "e", "x", "y")
 
 logger = logging.getLogger(__name__)
 
-type _Keys = Mapping[tuple[object, str], Verify]  # by key id and algorithm
+type _Keys = Mapping[tuple[object, str], Verify]  # by key id (else a number) and algorithm
 
 
 class KeySet:
@@ -98,13 +98,12 @@ def _read(body: bytes) -> _Keys:
     document = from_json(body, allow_inf_nan=False)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
         raise ValueError("not a JWK set")  # noqa: TRY004 - of the document, not of our call
-    return {
-        (jwk.get("kid"), alg): verify
-        for jwk in document["keys"]
-        if isinstance(jwk, dict)
-        for alg in KEY_OF
-        if _fits(jwk, alg) and (verify := _verify_with(jwk, alg))
-    }
+    keys: dict[tuple[object, str], Verify] = {}
+    for number, jwk in enumerate(document["keys"]):
+        for alg in KEY_OF:
+            if isinstance(jwk, dict) and _fits(jwk, alg) and (verify := _verify_with(jwk, alg)):
+                keys[jwk.get("kid", number), alg] = verify  # one without a key id keeps a place of its own
+    return keys
 
 
 def _fits(jwk: Mapping[str, object], alg: str) -> bool:

@@ -11,9 +11,7 @@ from customers.keys import ABSENT, State
 from customers.listing.plan import equal, request, within
 from customers.listing.query import ListQuery, written_status
 
-MAX_COUNTED_STATUSES = (
-    16  # of one partition: COUNT queries side by side; above it one read of the whole range is simpler
-)
+MAX_COUNTED_STATUSES = 16  # of one partition: COUNT queries side by side; with more, one read of the whole range
 
 type Tally = Counter[tuple[str, str]]  # by state and status key
 

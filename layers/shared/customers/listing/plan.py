@@ -37,7 +37,7 @@ type Segment = tuple[KeyRange, ...]  # ranges that are merged
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """At the least: sequential round trips, and what is read."""
+    """Of a page that has entries: sequential round trips, and what is read in each partition and range."""
 
     round_trips: int
     reads: tuple[str, ...]

@@ -186,7 +186,7 @@ def _statuses(text: str) -> tuple[str, ...]:
 
 
 def written_status(key: str) -> str:
-    """A status as the filter reads it and as a quick filter is named: quoted where it would mean something else."""
+    """A status as a quick filter is named: as the status filter reads it, but `none` where that one has `null`."""
     if key == ABSENT:
         return _NONE
     if key in {_NULL, _NONE} or key != key.strip() or re.search('[",]', key):
