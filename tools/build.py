@@ -26,6 +26,7 @@ SAM_BIN = ROOT / ".local" / "sam" / "bin"
 ELF_MACHINES: Mapping[str, Architecture] = {"3e": "x86_64", "b7": "arm64"}  # ELF header, e_machine
 MARK = ".sources"  # file of a build directory
 UNCHECKED_HASH = 0b01  # PEP 552: the flags of bytecode that nobody compares with its source
+INTERPRETER: str = getattr(sys, "_base_executable", sys.executable)  # an environment's would lend its packages
 HOST_ARCHITECTURE: Architecture = "arm64" if os.uname().machine in {"aarch64", "arm64"} else "x86_64"
 
 
@@ -65,7 +66,7 @@ def build(architecture: Architecture, directory: Path, *, root: Path = ROOT) -> 
         raise BuildError(f"Bytecode must be Python 3.13's, and this is {sys.version.split()[0]}: use make build")
     built = Build(directory, architecture)
     _sam_build(built, root)
-    _drop_unused(built.layer)
+    _drop_unused(built.layer, clients(root))
     _choose_architecture(built)
     for folder, at in [(built.layer, "/opt/python"), *((app.parent, "/var/task") for app in built.apps)]:
         _compile(folder, at)
@@ -126,10 +127,10 @@ def _sam_build(built: Build, root: Path) -> None:
         raise BuildError(f"{' '.join(command)} failed:\n{done.stdout[-3_000:]}{done.stderr[-3_000:]}")
 
 
-def _drop_unused(layer: Path) -> None:
+def _drop_unused(layer: Path, services: set[str]) -> None:
     """Remove what nothing reads: descriptions of AWS services, stubs, package tests and examples, build leftovers."""
     for service in (layer / "botocore" / "data").iterdir():
-        if service.is_dir() and service.name not in clients():
+        if service.is_dir() and service.name not in services:
             shutil.rmtree(service)
     for pattern in (
         "*.egg-info",
@@ -184,9 +185,9 @@ def check(built: Build, *, root: Path = ROOT) -> None:
         raise BuildError("The build is not fit for Lambda:\n  " + "\n  ".join(problems))
 
 
-def clients() -> set[str]:
+def clients(root: Path = ROOT) -> set[str]:
     """The AWS services that the layer's code makes clients of."""
-    code = "".join(path.read_text() for path in (ROOT / "layers" / "shared" / "customers").rglob("*.py"))
+    code = "".join(path.read_text() for path in (root / "layers" / "shared" / "customers").rglob("*.py"))
     return set(re.findall(r'boto3\.client\(\s*"(\w+)"', code))
 
 
@@ -200,6 +201,9 @@ def missing_packages(built: Build, root: Path = ROOT) -> Iterator[str]:
                 yield f"{pin[1]} {pin[2]} is not in the layer"
     if not (built.layer / "customers").is_dir():
         yield "the package customers is not in the layer"
+    for service in sorted(clients(root)):
+        if not (built.layer / "botocore" / "data" / service).is_dir():
+            yield f"botocore's description of {service} is not in the layer"
 
 
 def wrong_libraries(built: Build) -> Iterator[str]:
@@ -226,13 +230,9 @@ def missing_bytecode(built: Build) -> Iterator[str]:
 
 def import_problem(built: Build, app: Path) -> str | None:
     """Why `app` cannot be imported with only the layer beside it; None if it can."""
-    program = (
-        "import sys; sys.path[:0] = sys.argv[1:3]; import app, boto3; app.lambda_handler; "
-        "[boto3.client(service) for service in sys.argv[3:]]"
-    )
-    interpreter = getattr(sys, "_base_executable", sys.executable)  # not the environment's: it would lend its packages
+    program = "import sys; sys.path[:0] = sys.argv[1:]; import app; app.lambda_handler"
     done = subprocess.run(  # noqa: S603 - our own command line
-        [interpreter, "-I", "-S", "-c", program, str(built.layer), str(app.parent), *sorted(clients())],
+        [INTERPRETER, "-I", "-S", "-c", program, str(built.layer), str(app.parent)],
         env=FUNCTION_ENVIRONMENT,
         check=False,
         capture_output=True,

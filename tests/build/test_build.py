@@ -16,14 +16,25 @@ import pytest
 
 from tests.handlers import OPERATIONS
 from tools import build as tool
-from tools.build import HOST_ARCHITECTURE, ROOT, Architecture, Build, BuildError, check, import_problem, up_to_date
+from tools.build import (
+    HOST_ARCHITECTURE,
+    INTERPRETER,
+    ROOT,
+    Architecture,
+    Build,
+    BuildError,
+    check,
+    clients,
+    import_problem,
+    up_to_date,
+)
 
 pytestmark = pytest.mark.xdist_group("build")
 
 ARCHITECTURES: tuple[Architecture, ...] = ("arm64", "x86_64")
 OTHER: Architecture = "arm64" if HOST_ARCHITECTURE == "x86_64" else "x86_64"
 MACHINES: Mapping[Architecture, int] = {"x86_64": 62, "arm64": 183}  # e_machine: EM_X86_64, EM_AARCH64 (elf.h)
-LAYER_BYTES = 65_000_000  # 62.3 MB for arm64, 63.6 MB for x86_64; Lambda takes 250 MB, layer and function together
+LAYER_BYTES = 48_000_000  # 44.8 MB for arm64, 46.1 MB for x86_64; Lambda takes 250 MB, layer and function together
 PYTHON_3_13 = (3571).to_bytes(2, "little") + b"\r\n"  # the magic number of its bytecode
 UNCHECKED = 1
 
@@ -113,6 +124,15 @@ def test_the_layer_holds_nothing_that_no_import_reads(built: Build) -> None:
     assert not orphans
 
 
+def test_the_layer_describes_the_aws_services_that_the_code_calls_and_no_other(built: Build) -> None:
+    described = {path.name for path in (built.layer / "botocore/data").iterdir() if path.is_dir()}
+    assert described == {"dynamodb", "secretsmanager", "ssm"} == clients()
+    program = "import boto3, sys; [boto3.client(name, region_name='us-east-1') for name in sys.argv[1:]]"
+    if built.architecture == HOST_ARCHITECTURE:
+        environment = {"PYTHONPATH": str(built.layer), "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
+        subprocess.run([INTERPRETER, "-S", "-c", program, *described], env=environment, check=True)  # noqa: S603 - ours
+
+
 def test_a_function_is_its_app_and_nothing_else(built: Build) -> None:
     assert len(built.apps) == len(OPERATIONS)
     for app in built.apps:
@@ -156,7 +176,13 @@ def small(tmp_path: Path) -> Build:
         tmp_path / "layers/shared/requirements.txt",
         "left-pad==1.0 ; os_name != 'nt'\n    # via us\nTop.Level[extra]==2.0.post1\n",
     )
-    for file in ("left_pad-1.0.dist-info/METADATA", "Top_Level-2.0.post1.dist-info/METADATA", "customers/__init__.py"):
+    write(tmp_path / "layers/shared/customers/__init__.py", 'boto3.client("sqs")')
+    for file in (
+        "botocore/data/sqs/service-2.json",
+        "left_pad-1.0.dist-info/METADATA",
+        "Top_Level-2.0.post1.dist-info/METADATA",
+        "customers/__init__.py",
+    ):
         write(built.layer / file)
     write(built.layer / LIBRARY, elf(HOST_ARCHITECTURE))
     app_says(built.layer, "import customers\n\n\ndef lambda_handler(): ...\n")
@@ -214,6 +240,7 @@ NOT_IMPORTED = "GetCustomer cannot be imported: "
         (lambda layer: rename(layer / "left_pad-1.0.dist-info", "left_pad-1.1.dist-info"), "left-pad 1.0 is not in"),
         (lambda layer: lose(layer / "Top_Level-2.0.post1.dist-info"), "Top.Level 2.0.post1 is not in the layer"),
         (lambda layer: lose(layer / "customers"), "the package customers is not in the layer"),
+        (lambda layer: lose(layer / "botocore"), "botocore's description of sqs is not in the layer"),
         (lambda layer: lose(layer / "left_pad"), "the layer has no shared library at all"),
         (lambda layer: write(layer / LIBRARY, elf(OTHER)), f"{LIBRARY} is for {OTHER}, not {HOST_ARCHITECTURE}"),
         (lambda layer: write(layer / "pad.libs/libz.so.1", elf(OTHER)), f"pad.libs/libz.so.1 is for {OTHER}, not"),
