@@ -50,7 +50,7 @@ class Model:
 
 
 @given(st.lists(step, min_size=1, max_size=12))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_lives_end_as_the_model_says_and_counts_equal_a_recount_after_every_step(
     ledger: Ledger, steps: list[tuple[Any, ...]]
 ) -> None:

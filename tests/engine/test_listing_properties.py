@@ -296,8 +296,8 @@ def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("sizes")
-@given(data_sets(), st.lists(asked(), min_size=8, max_size=8))
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data_sets(), st.lists(asked(), min_size=4, max_size=4))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_list_of_every_data_equals_a_brute_force_model(
     client: Any, table: Table, data_set: list[dict[str, Any]], queries: list[Asked]
 ) -> None:
