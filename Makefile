@@ -7,6 +7,7 @@ OWNER ?=
 ADMIN ?=
 SCOPES ?=
 ARGS ?= --help
+ENDPOINT ?= http://127.0.0.1:8000
 
 PYTHON_VERSION := 3.13
 UV_VERSION := 0.13.9
@@ -22,7 +23,7 @@ PYTHON := .venv/bin/python
 SAM := PATH="$(CURDIR)/.local/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR="$(CURDIR)/.local/sam-home" sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check build deploy token api-key pins clean
+.PHONY: help run test check build deploy token api-key table pins clean
 
 help: ## this list
 	@echo "make <target>, where <target> is one of:"
@@ -55,6 +56,9 @@ api-key: .venv/.made ## manage API keys (ARGS="create --owner ada", list, rotate
 	@$(PYTHON) -m tools.api_key $(if $(STACK),--stack '$(STACK)') $(ARGS)
 
 PINS := $(UV) pip compile -q --universal --no-header --python-version $(PYTHON_VERSION) $(if $(UPGRADE),--upgrade)
+table: .venv/.made ## the table in a DynamoDB engine on this machine, for sam local invoke (ENDPOINT=http://127.0.0.1:8000)
+	@$(PYTHON) -m tools.table --endpoint '$(ENDPOINT)'
+
 pins: $(UV) ## resolve the pinned requirements from pyproject.toml again (UPGRADE=1: to the newest)
 	$(PINS) pyproject.toml -o layers/shared/requirements.txt
 	$(PINS) pyproject.toml --group dev -c layers/shared/requirements.txt -o requirements/dev.txt

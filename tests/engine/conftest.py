@@ -15,14 +15,8 @@ import pytest
 
 from tests.engine.ledger import Ledger
 from tests.handlers import ENVIRONMENT, ROOT, Api
-from tests.tables import create_table
+from tools.table import ACCOUNT, create_table
 
-# The key pair of AWS's documentation: the only one that ExtendDB takes; the other engines take any.
-LOCAL_ACCOUNT = {
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
-    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-}
 MINISTACK = ROOT / ".local/ministack/bin/ministack"
 START_SECONDS = 30
 
@@ -63,7 +57,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="session")
 def engine(endpoint: str) -> dict[str, str]:
     """The environment of a function that reaches the engine; only AWS gets the developer's own credentials."""
-    account = {} if ".amazonaws.com" in endpoint else LOCAL_ACCOUNT
+    account = {} if ".amazonaws.com" in endpoint else ACCOUNT
     return {"AWS_ENDPOINT_URL_DYNAMODB": endpoint, **account}
 
 

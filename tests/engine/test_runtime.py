@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from customers import keys
-from customers.dynamodb import encode
 from tests.documented import assert_documented
 from tests.engine.runtime_api import WAIT_SECONDS, Function, running
-from tests.handlers import OPERATIONS, ROOT, Api, event
+from tests.handlers import OPERATIONS, ROOT, Api
+from tools.table import put_example
 
 EXPECTED = {"create_customer": 201, "delete_customer": 204}  # of the others 200
 
@@ -26,22 +25,13 @@ def function(operation: str, api: Api, client: Any) -> Iterator[Function]:
         yield function
 
 
-@pytest.fixture(scope="module")
-def header(api: Api, client: Any) -> Any:
-    """A live customer as the table holds it."""
-    key = encode(keys.customer(api.create(phone="1").id))
-    return client.get_item(TableName=api.environment["TABLE_NAME"], Key=key)["Item"]
-
-
 @pytest.fixture
-def serve(operation: str, function: Function, api: Api, client: Any, header: Any) -> Callable[[], Any]:
+def serve(operation: str, function: Function, api: Api, client: Any) -> Callable[[], Any]:
     """Sends the recorded event as it is, when the record that it names is in the table."""
     recorded = ROOT / f"events/{operation}.json"
 
     def send() -> Any:
-        if id := event(operation).get("pathParameters", {}).get("customer_id"):
-            record = {**header, **encode({**keys.customer(id), "id": id})}
-            client.put_item(TableName=api.environment["TABLE_NAME"], Item=record)
+        put_example(client, api.environment["TABLE_NAME"])
         return function.invoke(recorded.read_bytes())
 
     return send

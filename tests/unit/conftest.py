@@ -11,8 +11,9 @@ from moto import mock_aws
 from customers.dynamodb import Table
 from customers.observability import logger
 from customers.repository import Repository
+from tests.documented import assert_documented
 from tests.handlers import ENVIRONMENT, Api
-from tests.tables import create_table
+from tools.table import create_table
 
 FAKE_ACCOUNT = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
@@ -22,7 +23,7 @@ def loaded() -> Api:
     """The handlers as one cold start leaves them; moto answers them whenever it is on."""
     environment = {**ENVIRONMENT, **FAKE_ACCOUNT}
     del environment["AWS_ENDPOINT_URL_DYNAMODB"]
-    return Api(environment)
+    return Api(environment, assert_documented)
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""What each write costs in the engine's own figures, and that the README says the same."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.engine.ledger import Ledger
+from tests.handlers import OPERATIONS, ROOT
+
+README = (ROOT / "README.md").read_text()
+
+type Prepare = Callable[[Ledger], Callable[[], Any]]
+
+
+def create(ledger: Ledger) -> Callable[[], Any]:
+    ledger.create("C-0")  # the first one of a function also enters the owner
+    return lambda: ledger.create("C-1", name="Ada", status="lead")
+
+
+def update(changes: Mapping[str, str]) -> Prepare:
+    def prepare(ledger: Ledger) -> Callable[[], Any]:
+        id = create(ledger)().id
+        return lambda: ledger.call("update_customer", id, changes)
+
+    return prepare
+
+
+def delete(ledger: Ledger) -> Callable[[], Any]:
+    id = create(ledger)().id
+    return lambda: ledger.call("delete_customer", id)
+
+
+def restore(ledger: Ledger) -> Callable[[], Any]:
+    id = create(ledger)().id
+    ledger.call("delete_customer", id)
+    return lambda: ledger.call("restore_customer", id)
+
+
+WRITES: Mapping[str, Prepare] = {
+    "create": create,
+    "update of a name": update({"name": "Bob"}),
+    "update of a status": update({"status": "customer"}),
+    "delete": delete,
+    "restore": restore,
+}
+
+
+@pytest.fixture
+def consumed(ledger: Ledger) -> Iterator[list[float]]:
+    """The write units of each request from now on."""
+    units: list[float] = []
+
+    def ask(params: dict[str, Any], **_: object) -> dict[str, Any]:
+        return {**params, "ReturnConsumedCapacity": "INDEXES"}
+
+    def note(parsed: Mapping[str, Any], model: Any, **_: object) -> None:
+        if model.name == "TransactWriteItems":
+            units.extend(each["CapacityUnits"] for each in parsed["ConsumedCapacity"])
+
+    clients = [ledger.api.app(operation).service.table._client for operation in OPERATIONS]
+    for client in clients:
+        client.meta.events.register("provide-client-params.dynamodb", ask, "ask")
+        client.meta.events.register("after-call.dynamodb", note, "note")
+    yield units
+    for client in clients:
+        client.meta.events.unregister("provide-client-params.dynamodb", ask, "ask")
+        client.meta.events.unregister("after-call.dynamodb", note, "note")
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_write_costs_what_the_readme_says(ledger: Ledger, consumed: list[float], write: str) -> None:
+    request = WRITES[write](ledger)
+    consumed.clear()
+    request()
+    row = re.search(rf"^\| {write}[^|]*\|[^|]*\|[^|]*\| (\d+)", README, re.MULTILINE)
+    assert row
+    assert consumed == [int(row[1])]

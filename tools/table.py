@@ -1,0 +1,90 @@
+"""`make table`: the table of template.yaml in a DynamoDB engine on this machine, for `sam local invoke`.
+
+With it comes the customer that the events in `events/` name, so that each of them finds what it asks for.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from customers import keys
+from customers.dynamodb import encode
+from customers.models import Customer
+from customers.settings import LOOPBACK_HOSTS
+from tools.template import ROOT, resources
+
+# The key pair of AWS's documentation: the only one that ExtendDB takes; the other engines take any.
+ACCOUNT = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+}
+# Whose token the events carry, and the record that their paths name.
+EXAMPLE = Customer(
+    id="3f0c6d2e-8f3b-4d8e-9f57-3d4b5f6a7c81",
+    owner_id="demo-owner",
+    customer_id="CRM-0001",
+    name="Ada",
+    surname="Lovelace",
+    email="ada@example.com",
+    phone="+44 7700 900123",
+    status="customer",
+    created_at="2026-01-31T09:30:00.000000Z",
+    updated_at="2026-01-31T09:30:00.000000Z",
+)
+
+
+@cache
+def definition() -> Mapping[str, Any]:
+    """What CreateTable needs of the table in template.yaml."""
+    (table,) = resources("AWS::DynamoDB::Table").values()
+    return {part: table[part] for part in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")}
+
+
+def create_table(client: Any, name: str) -> None:
+    """Make the table, empty and ready."""
+    client.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **definition())
+    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+
+
+def put_example(client: Any, name: str) -> None:
+    """Put the customer of the events, and what is kept about it, into an empty table."""
+    count = {"writes": 1, keys.count_name(EXAMPLE.state, EXAMPLE.status_key): 1}
+    for item in (
+        EXAMPLE.item(),
+        {**keys.unique(EXAMPLE.owner_id, EXAMPLE.customer_id), "id": EXAMPLE.id},
+        {**keys.count(EXAMPLE.owner_id, EXAMPLE.id), **count},
+        keys.owner(EXAMPLE.owner_id),
+    ):
+        client.put_item(TableName=name, Item=encode(item))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make table", description=__doc__.partition("\n")[0])
+    parser.add_argument("--endpoint", required=True, help="where the engine listens")
+    endpoint = parser.parse_args().endpoint
+    if urlsplit(endpoint).hostname not in LOOPBACK_HOSTS:
+        parser.error(f"{endpoint} is not on this machine")
+    os.environ.update(ACCOUNT)
+    client = boto3.client("dynamodb", endpoint_url=endpoint)
+    name = json.loads((ROOT / "events" / "env.json").read_text())["Parameters"]["TABLE_NAME"]
+    try:
+        create_table(client, name)
+        put_example(client, name)
+    except (BotoCoreError, ClientError) as error:
+        print(f"No table was made at {endpoint}: {error}", file=sys.stderr)
+        return 1
+    print(f"{endpoint} has the table {name}, with one customer")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
