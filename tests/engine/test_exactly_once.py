@@ -90,6 +90,17 @@ def test_two_concurrent_creates_of_one_customer_id_are_one_201_and_one_409(ledge
     assert len(ledger.assert_true()) == 20
 
 
+def test_many_concurrent_patches_of_one_record_are_all_carried_out(ledger: Ledger) -> None:
+    id, writers, rounds = ledger.create("C-1").id, 16, 3
+
+    def patch(n: int) -> list[int]:
+        return [ledger.call("update_customer", id, {"name": f"{n}/{m}"}).status for m in range(rounds)]
+
+    with ThreadPoolExecutor(writers) as threads:
+        assert list(threads.map(patch, range(writers))) == [[200] * rounds] * writers
+    assert ledger.assert_true()[id]["version"] == 1 + writers * rounds
+
+
 @pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k"}], ids=["", "with an Idempotency-Key"])
 def test_purge_and_restore_in_any_order_of_their_calls_lose_no_restore_and_leave_no_ghost(
     ledger: Ledger, headers: dict[str, str]

@@ -127,10 +127,11 @@ class Table:
         if self._remaining() < ATTEMPT_MILLISECONDS:
             raise Unavailable
 
-    def _pause(self, attempt: int) -> None:
-        """Full jitter: writers that met once do not meet again (Brooker, "Exponential Backoff And Jitter", AWS 2015).
+    def pause(self, attempt: int) -> None:
+        """Wait before a repetition, the first of which is `attempt` 1.
 
-        Raises `Unavailable` rather than sleep into the time that the next attempt may need.
+        Full jitter: writers that met once do not meet again (Brooker, "Exponential Backoff And Jitter", AWS 2015).
+        Raises `Unavailable` rather than sleep into the time that the attempt may need.
         """
         seconds = random.uniform(0, CONFLICT_SLEEP_SECONDS * 2 ** (attempt - 1))  # noqa: S311 - not a secret
         if self._remaining() < 1000 * seconds + ATTEMPT_MILLISECONDS:
@@ -177,7 +178,7 @@ class Table:
             if not wanted:
                 return found
             if attempt:
-                self._pause(attempt)
+                self.pause(attempt)
             response = self._call(partial(self._client.batch_get_item, RequestItems=wanted))
             found += [decode(item) for item in response["Responses"].get(self.name, [])]
             wanted = response.get("UnprocessedKeys")
@@ -197,7 +198,7 @@ class Table:
         contended: Sequence[str] = ()
         for attempt in range(CONTENTION_ATTEMPTS):
             if attempt:
-                self._pause(attempt)
+                self.pause(attempt)
             try:
                 self._client.transact_write_items(**request)
             except ClientError as error:
@@ -218,7 +219,7 @@ class Table:
     def _batch_write(self, requests: Any) -> None:
         for attempt in range(CONTENTION_ATTEMPTS):
             if attempt:
-                self._pause(attempt)
+                self.pause(attempt)
             response = self._call(partial(self._client.batch_write_item, RequestItems={self.name: requests}))
             requests = response.get("UnprocessedItems", {}).get(self.name)
             if not requests:

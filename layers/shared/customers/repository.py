@@ -2,7 +2,7 @@
 
 Every write is one transaction, and every rule that must hold under concurrency is a condition of it. A record is read,
 its next version is made from it, and the write holds only if the record still has the version that was read; otherwise
-the method starts again from what the table had. A purged or half-purged record is not found by anything but `purge`.
+the method starts again. A purged or half-purged record is not found by anything but `purge`.
 """
 
 from collections import Counter
@@ -101,7 +101,7 @@ class Repository:
         Raises `CustomerDeleted`, `CustomerIdTaken`, `PreconditionFailed`.
         """
         customer = self.get(id, owner_id)
-        for _ in range(CONTENTION_ATTEMPTS):
+        for attempt in range(CONTENTION_ATTEMPTS):
             precondition(customer)
             moved = {name: value for name, value in changes.items() if getattr(customer, name) != value}
             if not moved:
@@ -117,14 +117,13 @@ class Repository:
             except Cancelled as cancelled:
                 if "customer" not in cancelled.failed:
                     self._raise_if_taken(cancelled)
-                else:
-                    customer = self._visible(cancelled.failed["customer"], owner_id)
+                customer = self._visible(self._again(id, attempt), owner_id)
         raise Unavailable
 
     def delete(self, id: str, owner_id: str | None, precondition: Precondition) -> None:
         """Soft delete: hidden until restored, purged after the retention time. A deleted record stays as it is."""
         customer = self.get(id, owner_id, include_deleted=True)
-        for _ in range(CONTENTION_ATTEMPTS):
+        for attempt in range(CONTENTION_ATTEMPTS):
             if customer.state == "deleted":
                 return
             precondition(customer)
@@ -141,8 +140,8 @@ class Repository:
             }
             try:
                 self._transact(deleted, writes)
-            except Cancelled as cancelled:
-                customer = self._visible(cancelled.failed["customer"], owner_id, include_deleted=True)
+            except Cancelled:
+                customer = self._visible(self._again(id, attempt), owner_id, include_deleted=True)
             else:
                 return
         raise Unavailable
@@ -152,7 +151,7 @@ class Repository:
     ) -> Outcome:
         """A live record stays as it is."""
         customer = self.get(id, owner_id, include_deleted=True)
-        for _ in range(CONTENTION_ATTEMPTS):
+        for attempt in range(CONTENTION_ATTEMPTS):
             try:
                 precondition(customer)
             except PreconditionFailed:
@@ -169,8 +168,8 @@ class Repository:
                 return Outcome(customer)
             try:
                 return self._transact(restored, writes, request)
-            except Cancelled as cancelled:
-                customer = self._visible(cancelled.failed["customer"], owner_id, include_deleted=True)
+            except Cancelled:
+                customer = self._visible(self._again(id, attempt), owner_id, include_deleted=True)
         raise Unavailable
 
     def purge(self, id: str, owner_id: str | None, precondition: Precondition) -> None:
@@ -180,28 +179,36 @@ class Repository:
         for search caches. Then go the other items of its collection and its idempotency records, the header last.
         """
         header = self._table.get(keys.customer(id))
-        for _ in range(CONTENTION_ATTEMPTS):
+        for attempt in range(CONTENTION_ATTEMPTS):
             if header and header["state"] == "purging" and owner_id in {None, header["owner_id"]}:
                 return self._sweep(header)
             customer = self._visible(header, owner_id, include_deleted=True)
             precondition(customer)
-            header = _half_purged(customer, self._after(customer))
+            rest = _half_purged(customer, self._after(customer))
             writes = {
-                "customer": Write(
-                    "Put", item=header, condition="version = :version", values={":version": customer.version}
-                ),
+                "customer": Write("Put", item=rest, condition="version = :read", values={":read": customer.version}),
                 "released": _release(customer),
                 "count": _count((customer, -1)),
                 "tombstone": Write("Put", item=self._tombstone(customer)),
             }
             try:
                 self._transact(customer, writes)
-            except Cancelled as cancelled:
-                header = cancelled.failed["customer"]
+            except Cancelled:
+                header = self._again(id, attempt)
+            else:
+                return self._sweep(rest)
         raise Unavailable
 
     def api_key(self, key_id: str) -> Item | None:
         return self._table.get(keys.api_key(key_id))
+
+    def _again(self, id: str, attempt: int) -> Item | None:
+        """The header of a record that had moved on when it was written: read anew after a pause.
+
+        Without the pause, many writers of one record would go on meeting each other.
+        """
+        self._table.pause(attempt + 1)
+        return self._table.get(keys.customer(id))
 
     def _register(self, owner_id: str) -> None:
         """Enter the owner for administrators' listings: before its first record, once in a function's life.
