@@ -93,8 +93,8 @@ class LocalCloud:
         return f"http://{HOST}:{self.port}/_aws/execute-api/{api_id}"
 
     @contextmanager
-    def started(self) -> Iterator[None]:
-        """Run it; afterwards everything that it started is stopped, and its state is on disk.
+    def started(self) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run it, and yield its process; afterwards all that it started is stopped, and its state is on disk.
 
         Raises `LocalCloudError`.
         """
@@ -116,7 +116,7 @@ class LocalCloud:
         try:
             self._wait(process)
             (self.directory / "port").write_text(str(self.port))
-            yield
+            yield process
         finally:
             _stop(process)
             shutil.rmtree(scratch, ignore_errors=True)

@@ -33,7 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--port", type=int, default=4566)
     port = parser.parse_args().port
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, must leave the data on disk
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, must leave the data on disk
         signal.signal(number, _interrupt)
     try:
         run(LocalCloud(DIRECTORY, port))
@@ -52,7 +52,7 @@ def run(cloud: LocalCloud) -> None:
     cloud.enter()
     with step(f"Building the functions and their layer for {HOST_ARCHITECTURE}"):
         build = up_to_date(HOST_ARCHITECTURE, BUILD)
-    with cloud.started():
+    with cloud.started() as ministack:
         if not cloud.has(build):
             with step("Deploying template.yaml"):
                 cloud.deploy(build)
@@ -62,8 +62,8 @@ def run(cloud: LocalCloud) -> None:
                 for _ in demo.seed(stack.table, datetime.now(UTC)):
                     progress.advance(progress.task_ids[0])
         introduce(cloud.api_url(stack.outputs["ApiId"]), stack)
-        while True:
-            signal.pause()
+        ministack.wait()
+        raise LocalCloudError("MiniStack has ended by itself, and its data since the last start are lost")
 
 
 def introduce(url: str, stack: Stack) -> None:
