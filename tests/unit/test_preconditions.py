@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from customers import keys
 from customers.dynamodb import Table
@@ -31,6 +32,21 @@ def test_idempotency_key_with_another_body_is_422(api: Api) -> None:
     api.call("create_customer", body={"customer_id": "C-1"}, headers=KEY)
     answer = api.call("create_customer", body={"customer_id": "C-2"}, headers=KEY)
     assert (answer.status, answer.body["detail"][0]["type"]) == (422, "idempotency_key_reused")
+
+
+def test_idempotency_key_of_a_request_in_progress_is_a_409(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as another transaction holds the key's record, DynamoDB answers that it conflicts, and with which write."""
+
+    def conflict(TransactItems: list[dict[str, Any]], **_: object) -> None:  # noqa: N803 - boto3's name
+        held = ["#IDEMPOTENCY" in str(write) for write in TransactItems]
+        reasons = [{"Code": "TransactionConflict" if each else "None"} for each in held]
+        response: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+        raise ClientError(response, "TransactWriteItems")
+
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    monkeypatch.setattr(api.app("create_customer").service.table._client, "transact_write_items", conflict)
+    answer = api.call("create_customer", body={"customer_id": "C-1"}, headers=KEY)
+    assert (answer.status, answer.body["code"], answer.headers["Retry-After"]) == (409, "idempotency_in_progress", "1")
 
 
 def test_idempotency_key_belongs_to_its_owner(api: Api) -> None:
