@@ -4,6 +4,7 @@ Everything it keeps is in one directory. Its address is on the loopback interfac
 from AWS accounts first (`LocalCloud.enter`).
 """
 
+import fcntl
 import http.client
 import json
 import os
@@ -98,12 +99,11 @@ class LocalCloud:
 
         Raises `LocalCloudError`.
         """
-        self.require_free_port()
         scratch = self.directory / "tmp"
-        shutil.rmtree(scratch, ignore_errors=True)  # code of functions that a killed run left
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # tokens are signed with what is in it
-        scratch.mkdir()
-        with (self.directory / "ministack.log").open("wb") as log:
+        with self._locked() as lock, (self.directory / "ministack.log").open("wb") as log:
+            self.require_free_port()
+            shutil.rmtree(scratch, ignore_errors=True)  # code of functions that a killed run left
+            scratch.mkdir()
             process = subprocess.Popen(  # noqa: S603 - ours
                 [MINISTACK_BIN / "ministack"],
                 env=self._own_environment(),
@@ -112,14 +112,29 @@ class LocalCloud:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a terminal's Ctrl-C is for us; we stop it in order
+                pass_fds=[lock],  # so that the lock lasts as long as it does, whatever becomes of us
             )
-        try:
-            self._wait(process)
-            (self.directory / "port").write_text(str(self.port))
-            yield process
-        finally:
-            _stop(process)
-            shutil.rmtree(scratch, ignore_errors=True)
+            try:
+                self._wait(process)
+                (self.directory / "port").write_text(str(self.port))
+                yield process
+            finally:
+                _stop(process)
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """Keep others from this directory: two would overwrite each other's state. Raises `LocalCloudError`."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # tokens are signed with what is in it
+        with (self.directory / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LocalCloudError(
+                    f"Another make run has the data in {self.directory}. Stop it (Ctrl-C in its terminal), or give "
+                    f"this one data of its own: LOCAL_CLOUD=/some/directory make run PORT={self.port + 1}"
+                ) from None
+            yield lock.fileno()
 
     def _own_environment(self) -> dict[str, str]:
         """Its functions inherit this environment: nothing of the developer's may be in it."""

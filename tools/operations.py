@@ -276,7 +276,7 @@ PARAMETERS: Mapping[str, str] = {
     **dict.fromkeys(RecordQuery.model_fields, STRAY),
     "status": (
         f"At most {MAX_STATUSES} comma-separated statuses, compared without case and accents; `null` stands for "
-        'customers without one. Quote what holds a comma: `"a,b"`.'
+        'customers without one. Quote what would mean something else, with quotes in it doubled: `"a,b"`, `"null"`.'
     ),
     "include_deleted": "Show deleted customers too.",
     "only_deleted": "Show deleted customers only; wins over `include_deleted`.",
@@ -296,7 +296,13 @@ PARAMETERS: Mapping[str, str] = {
 }
 CUSTOMER_ID = "Your own key for the customer, unique among your customers."
 PROPERTIES: Mapping[str, Mapping[str, str]] = {
-    "AggregationsOut": {"quick_filters": "`q` and the dates apply to all of them, the status filter to none."},
+    "AggregationsOut": {
+        "quick_filters": (
+            "`q` and the dates apply to all of them, the status filter to none. A status is written as the parameter "
+            "`status` reads it, in quotes where it needs them; customers without one are `status:none` here and `null` "
+            "there."
+        )
+    },
     "CustomerCreate": {"customer_id": CUSTOMER_ID},
     "CustomerUpdate": {"customer_id": f"{CUSTOMER_ID} Cannot be cleared."},
     "CustomerOut": {

@@ -24,6 +24,7 @@ from tools.stack import Stack, StackError
 BUILD = ROOT / ".local" / "build"
 OWNER, ADMINISTRATOR = "ada", "root"
 TOKEN_HOURS = 24 * 7
+MAX_PORT = 65_535
 DEMO_KEY = StoredKey(key_id="", secret_hash="", owner_id=OWNER, role="owner", scopes=SCOPES, name="make run")
 
 console = Console(stderr=True)
@@ -33,6 +34,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--port", type=int, default=4566)
     port = parser.parse_args().port
+    if port not in range(1, MAX_PORT + 1):
+        parser.error(f"a port is a number from 1 to {MAX_PORT}: make run PORT=4567")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, must leave the data on disk
         signal.signal(number, _interrupt)
     try:
@@ -48,11 +51,10 @@ def main() -> int:
 
 def run(cloud: LocalCloud) -> None:
     """Until `KeyboardInterrupt`. Raises `BuildError`, `LocalCloudError`, `StackError`."""
-    cloud.require_free_port()
     cloud.enter()
-    with step(f"Building the functions and their layer for {HOST_ARCHITECTURE}"):
-        build = up_to_date(HOST_ARCHITECTURE, BUILD)
     with cloud.started() as ministack:
+        with step(f"Building the functions and their layer for {HOST_ARCHITECTURE}"):
+            build = up_to_date(HOST_ARCHITECTURE, BUILD)
         if not cloud.has(build):
             with step("Deploying template.yaml"):
                 cloud.deploy(build)

@@ -1,6 +1,7 @@
 """`make api-key`: a key is shown once, believed by the functions as long as it holds, rotated, revoked and listed."""
 
 import hashlib
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -119,11 +120,37 @@ class TestRotate:
         new = api_key.rotate(table, id_of(old), grace=grace)
         assert [use(old).status, use(new).status] == [401, 200]
 
-    def test_rotation_never_extends_an_expiry(self, table: Table) -> None:
+    def test_the_grace_never_extends_the_old_keys_expiry(self, table: Table) -> None:
         old = api_key.create(table, replace(WANTED, expires_at=datetime.now(UTC) + HOUR))
         expires_at = api_key.find(table, id_of(old)).expires_at
-        new = api_key.rotate(table, id_of(old), grace=24 * HOUR)
-        assert [api_key.find(table, id_of(key)).expires_at for key in (old, new)] == [expires_at, expires_at]
+        api_key.rotate(table, id_of(old), grace=24 * HOUR)
+        assert api_key.find(table, id_of(old)).expires_at == expires_at
+
+    def test_the_new_key_has_the_old_ones_lifetime_anew(self, table: Table) -> None:
+        limited = api_key.create(table, replace(WANTED, expires_at=datetime.now(UTC) + 48 * HOUR))
+        new = api_key.find(table, id_of(api_key.rotate(table, id_of(limited), grace=HOUR)))
+        assert new.expires_at
+        assert abs(new.expires_at - new.created_at - 48 * HOUR) < SECOND
+        unlimited = api_key.create(table, WANTED)
+        assert api_key.find(table, id_of(api_key.rotate(table, id_of(unlimited), grace=HOUR))).expires_at is None
+
+    def test_a_key_is_rotated_once_so_that_at_most_two_are_active(self, table: Table) -> None:
+        old = api_key.create(table, WANTED)
+        new = api_key.rotate(table, id_of(old), grace=HOUR)
+        with pytest.raises(api_key.KeyProblem, match=f"rotated before; its successor is {id_of(new)}"):
+            api_key.rotate(table, id_of(old), grace=HOUR)
+        assert len(list(api_key.list_keys(table, "ada"))) == 2
+
+    def test_a_key_that_is_revoked_while_it_is_rotated_has_no_successor(
+        self, table: Table, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old = api_key.create(table, WANTED)
+        before = api_key.find(table, id_of(old))
+        api_key.revoke(table, id_of(old))
+        monkeypatch.setattr(api_key, "find", lambda *_: before)
+        with pytest.raises(api_key.KeyProblem, match="has just been rotated or revoked"):
+            api_key.rotate(table, id_of(old), grace=HOUR)
+        assert len(list(api_key.list_keys(table, "ada"))) == 1
 
     def test_rotation_does_not_bring_a_revoked_key_back(self, table: Table) -> None:
         old = api_key.create(table, WANTED)
@@ -229,12 +256,13 @@ class TestCommand:
             command("create", "--owner", "ada", "--scopes", "customers:everything")
         assert "customers:everything" in capsys.readouterr().err
 
-    def test_rotate_prints_the_new_key_and_nothing_else(
+    def test_rotate_prints_the_new_key_and_beside_stdout_how_long_both_work(
         self, command: Callable[..., Done], table: Table, use: Use
     ) -> None:
         old = api_key.create(table, WANTED)
         done = command("rotate", id_of(old))
-        assert (done.code, done.err, len(done.out.split())) == (0, "", 1)
+        assert (done.code, len(done.out.split())) == (0, 1)
+        assert re.fullmatch(f"{id_of(old)} works until .* UTC; the new key does not expire\n", done.err)
         assert use(done.out.removesuffix("\n")).status == 200
         assert [use(old, later=later * HOUR).status for later in (23, 24)] == [200, 401]
 
@@ -242,6 +270,27 @@ class TestCommand:
         old = api_key.create(table, WANTED)
         command("rotate", id_of(old), "--grace-hours", "0")
         assert use(old).status == 401
+
+    @pytest.mark.parametrize("days", ["0", "-1", "nan", "inf", "1e9", "soon"])
+    def test_create_refuses_days_that_are_none(self, command: Callable[..., Done], dynamodb: Any, days: str) -> None:
+        with pytest.raises(SystemExit, match="2"):
+            command("create", "--owner", "ada", "--days", days)
+        assert not dynamodb.scan(TableName="customers")["Items"]
+
+    @pytest.mark.parametrize("name", ["rotate", "revoke"])
+    def test_a_key_may_be_named_by_its_text(self, command: Callable[..., Done], table: Table, name: str) -> None:
+        key = api_key.create(table, WANTED)
+        done = command(name, key)
+        assert done.code == 0
+        assert id_of(key) in done.err
+
+    @pytest.mark.parametrize("name", ["rotate", "revoke"])
+    def test_half_a_key_is_not_shown_again(self, command: Callable[..., Done], table: Table, name: str) -> None:
+        key = api_key.create(table, WANTED)
+        done = command(name, key[:-1])
+        assert (done.code, done.out) == (1, "")
+        assert "neither a whole API key nor a key's id" in done.err
+        assert key[20:-1] not in done.err
 
     def test_revoke_says_so_beside_stdout(self, command: Callable[..., Done], table: Table, use: Use) -> None:
         key = api_key.create(table, WANTED)

@@ -68,11 +68,14 @@ class TestMissing:
 
     @pytest.mark.parametrize(
         "form",
-        ["{0}", "Basic {0}", "Bearer  {0}", " Bearer {0}", "Bearer {0} ", "Bearer\t{0}", "Bearer {0},Bearer {0}"],
+        ["{0}", "Basic {0}", " Bearer {0}", "Bearer {0} ", "Bearer\t{0}", "Bearer {0},Bearer {0}"],
     )
     def test_only_one_spelling_of_the_header_is_read(self, form: str) -> None:
         text = bearer().removeprefix("Bearer ")
         assert_unauthorized({"authorization": form.format(text)}, "The access token is not valid")
+
+    def test_the_scheme_may_be_followed_by_more_than_one_space(self) -> None:
+        assert authenticate({"authorization": bearer().replace(" ", "  ")}).owner_id == "ada"
 
     def test_the_scheme_is_read_in_any_case(self) -> None:
         assert authenticate({"authorization": bearer().replace("Bearer", "bEARER")}).owner_id == "ada"

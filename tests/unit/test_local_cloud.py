@@ -159,6 +159,19 @@ def test_a_taken_port_is_a_sentence_that_names_the_next_one(tmp_path: Path, port
         LocalCloud(tmp_path, port).require_free_port()
 
 
+def test_one_directory_is_for_one_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    with (
+        LocalCloud(tmp_path, 4566)._locked(),
+        pytest.raises(LocalCloudError, match=r"Another make run has the data in .* make run PORT=4568$"),
+        LocalCloud(tmp_path, 4567).started(),
+    ):
+        pytest.fail("two have started")
+    assert (tmp_path / "tmp").is_dir()
+    with LocalCloud(tmp_path, 4567)._locked():
+        pass
+
+
 def test_a_port_that_has_just_been_left_is_free(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as listener, socket.create_connection(listener.getsockname()) as connection:
         port = listener.getsockname()[1]

@@ -35,7 +35,7 @@ def test_idempotency_key_with_another_body_is_422(api: Api) -> None:
 
 
 def test_idempotency_key_of_a_request_in_progress_is_a_409(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as another transaction holds the key's record, DynamoDB answers that it conflicts, and with which write."""
+    """As long as another transaction holds the key's record, DynamoDB says which write conflicts."""
 
     def conflict(TransactItems: list[dict[str, Any]], **_: object) -> None:  # noqa: N803 - boto3's name
         held = ["#IDEMPOTENCY" in str(write) for write in TransactItems]

@@ -111,6 +111,8 @@ class Request:
             data = from_json(raw, allow_inf_nan=False)
         except ValueError as error:
             raise Invalid.at("body", msg=f"JSON decode error: {error}", kind="json_invalid") from None
+        if not isinstance(data, dict):
+            raise Invalid.at("body", msg="Input should be a JSON object", kind="model_attributes_type")
         return _validate(model, data, "body", extra="forbid" if self.settings.reject_unknown_fields else "ignore")
 
     def idempotency(self, body: BaseModel | None = None) -> IdempotentRequest | None:

@@ -59,7 +59,7 @@ class CustomerDeleted(ApiError):
     code = "customer_deleted"
 
     def __init__(self) -> None:
-        super().__init__("Customer is deleted; restore it first")
+        super().__init__("Customer is deleted: include_deleted=true shows it, and a restore brings it back")
 
 
 class CustomerIdTaken(ApiError):

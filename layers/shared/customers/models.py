@@ -37,6 +37,12 @@ def _clean(value: object) -> object:
     return value or None
 
 
+def _clean_key(value: object) -> object:
+    """Trimmed; a key is never blank."""
+    cleaned = _clean(value)
+    return "" if cleaned is None and value is not None else cleaned
+
+
 def _email(value: str) -> str:
     """The address as typed, its domain in lower case. Raises for what RFC 5321 and 6531 do not allow; asks no DNS."""
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - 30 ms that a read need not pay
@@ -61,7 +67,7 @@ Status = Annotated[
     Annotated[str, StringConstraints(max_length=50), AfterValidator(_status)] | None, BeforeValidator(_clean)
 ]
 Medium = Annotated[Annotated[str, StringConstraints(max_length=255)] | None, BeforeValidator(_clean)]
-CustomerId = Annotated[str, BeforeValidator(_clean), StringConstraints(min_length=1, max_length=255)]
+CustomerId = Annotated[Annotated[str, StringConstraints(min_length=1, max_length=255)], BeforeValidator(_clean_key)]
 Email = Annotated[
     Annotated[
         str,

@@ -34,6 +34,8 @@ _NO_HASH = "0" * 64  # compared for an unknown key id, so that it costs what a k
 class StoredKey:
     """What the table knows of a key. `secret_hash` is the secret's SHA-256 in hex; times are aware.
 
+    `successor` is the id of the key that replaces it since a rotation.
+
     Raises ValueError for an owner id that could not be part of a key of the table, or an unknown role.
     """
 
@@ -46,6 +48,7 @@ class StoredKey:
     revoked_at: datetime | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     name: str | None = None
+    successor: str | None = None
 
     def __post_init__(self) -> None:
         if not keys.is_owner_id(self.owner_id) or self.role not in {"owner", "admin"}:
@@ -65,6 +68,7 @@ class StoredKey:
             role=item["role"],
             scopes=frozenset(item["scopes"]),
             name=item.get("name"),
+            successor=item.get("successor"),
             **times,
         )
 
@@ -77,6 +81,7 @@ class StoredKey:
             "role": self.role,
             "scopes": sorted(self.scopes),
             "name": self.name,
+            "successor": self.successor,
         }
         # Text, so that the table's TTL, which reads numbers, keeps expired keys for the list of keys.
         times = {"expires_at": self.expires_at, "revoked_at": self.revoked_at, "created_at": self.created_at}

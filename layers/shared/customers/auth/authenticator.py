@@ -61,7 +61,7 @@ class Authenticator:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise invalid_token()
-        claims = self._tokens.claims(token)
+        claims = self._tokens.claims(token.lstrip(" "))  # RFC 6750, section 2.1: one or more spaces
         owner_id = claims.get(self._settings.jwt_owner_claim)
         if not keys.is_owner_id(owner_id):
             raise invalid_token()

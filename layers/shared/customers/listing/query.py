@@ -10,9 +10,9 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     Field,
-    StringConstraints,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
@@ -29,6 +29,7 @@ _TIME = re.compile(
 )
 # An entry of the status filter: in double quotes (doubled inside), or plain up to the next comma.
 _ENTRY = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|$)|([^,]*)(?:,|$)')
+OWNER_SCHEMA = {"type": "string", "pattern": keys.OWNER_PATTERN}
 _NULL = "null"
 _NONE = "none"
 
@@ -37,6 +38,14 @@ def _known_sort_field(value: str) -> str:
     if value not in keys.SORT_INDEXES:
         raise PydanticCustomError(
             "enum", "Input should be one of: {fields}", {"fields": ", ".join(sorted(keys.SORT_INDEXES))}
+        )
+    return value
+
+
+def _owner(value: str) -> str:
+    if not keys.is_owner_id(value):
+        raise PydanticCustomError(
+            "string_pattern_mismatch", "Input should be 1 to 128 visible ASCII characters without #"
         )
     return value
 
@@ -91,7 +100,7 @@ class ListParameters(BaseModel):
     include_aggregations: bool = False
     date_from: Annotated[str, AfterValidator(_first_instant)] | None = None
     date_to: Annotated[str, AfterValidator(_last_instant)] | None = None  # below date_from, which it is compared with
-    owner_id: Annotated[str, StringConstraints(pattern=keys.OWNER_PATTERN)] | None = None
+    owner_id: Annotated[str, AfterValidator(_owner), WithJsonSchema(OWNER_SCHEMA)] | None = None
 
     @classmethod
     def optional(cls) -> set[str]:
