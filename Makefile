@@ -55,10 +55,10 @@ token: .venv/.made ## an access token (OWNER=ada, ADMIN=1, SCOPES="customers:rea
 api-key: .venv/.made ## manage API keys (ARGS="create --owner ada", list, rotate, revoke; STACK=name for a deployed stack)
 	@$(PYTHON) -m tools.api_key $(if $(STACK),--stack '$(STACK)') $(ARGS)
 
-PINS := $(UV) pip compile -q --universal --no-header --python-version $(PYTHON_VERSION) $(if $(UPGRADE),--upgrade)
 table: .venv/.made ## the table in a DynamoDB engine on this machine, for sam local invoke (ENDPOINT=http://127.0.0.1:8000)
 	@$(PYTHON) -m tools.table --endpoint '$(ENDPOINT)'
 
+PINS := $(UV) pip compile -q --universal --no-header --python-version $(PYTHON_VERSION) $(if $(UPGRADE),--upgrade)
 pins: $(UV) ## resolve the pinned requirements from pyproject.toml again (UPGRADE=1: to the newest)
 	$(PINS) pyproject.toml -o layers/shared/requirements.txt
 	$(PINS) pyproject.toml --group dev -c layers/shared/requirements.txt -o requirements/dev.txt

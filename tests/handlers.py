@@ -5,14 +5,14 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-ROOT = Path(__file__).parents[1]
+from tools.template import ROOT
+
 OPERATIONS = sorted(app.parent.name for app in ROOT.glob("functions/*/app.py"))
 ENVIRONMENT: Mapping[str, str] = json.loads((ROOT / "events/env.json").read_text())["Parameters"]
 FAR_FUTURE = 4_102_444_800  # 2100-01-01

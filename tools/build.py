@@ -17,11 +17,10 @@ from typing import Literal, get_args
 
 import yaml
 
-from tools.template import load
+from tools.template import ROOT, load
 
 type Architecture = Literal["arm64", "x86_64"]
 
-ROOT = Path(__file__).resolve().parent.parent
 SAM_BIN = ROOT / ".local" / "sam" / "bin"
 ELF_MACHINES: Mapping[str, Architecture] = {"3e": "x86_64", "b7": "arm64"}  # ELF header, e_machine
 MARK = ".sources"  # file of a build directory
@@ -253,7 +252,6 @@ FUNCTION_ENVIRONMENT: Mapping[str, str] = {
     "TABLE_NAME": "none",
     "API_KEYS_ONLY": "true",
     "POWERTOOLS_SERVICE_NAME": "customers",
-    "POWERTOOLS_METRICS_NAMESPACE": "Customers",
 }
 
 

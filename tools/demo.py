@@ -13,7 +13,6 @@ from customers.repository import Repository
 
 OWNERS = {"ada": 240, "grace": 60}  # how many customers each gets
 RETENTION_DAYS = 30
-MARK = {"pk": "DEMO", "sk": "#DEMO"}  # written when all is there: a seeding may be interrupted
 MONTHS = 18  # over which they came
 
 NAMES = (
@@ -35,7 +34,7 @@ AGENTS = ("7b0e4e1e-54c5-4d0c-9a57-0d9d3f6f2a11", "c2f6c1de-8a5b-4a63-8f5e-6f3b1
 
 def is_there(table: Table) -> bool:
     """Whether `seed` has come to its end; what has become of its customers since does not count."""
-    return table.get(MARK) is not None
+    return table.get(keys.DEMO_MARK) is not None
 
 
 def seed(table: Table, now: datetime) -> Iterator[Customer]:
@@ -52,7 +51,7 @@ def seed(table: Table, now: datetime) -> Iterator[Customer]:
             except CustomerIdTaken:
                 continue
             yield _live(repository, clock, customer, chance, now)
-    table.put(MARK)
+    table.put(keys.DEMO_MARK)  # last, because a seeding may be interrupted
 
 
 def _chance(of: str) -> random.Random:

@@ -25,7 +25,8 @@ from typing import Any, Self
 
 import boto3
 
-from tools.build import ROOT, SAM_BIN, Build, sam_environment
+from tools.build import SAM_BIN, Build, sam_environment
+from tools.template import ROOT
 
 HOST = "127.0.0.1"
 LOCAL_STACK = "customers-local"
@@ -51,7 +52,7 @@ class LocalCloud:
     port: int
 
     @classmethod
-    def running_in_the_background(cls) -> Self:
+    def running(cls) -> Self:
         """The one that `make run` has started. Raises `LocalCloudError`."""
         file = DIRECTORY / "port"
         cloud = cls(DIRECTORY, int(file.read_text()) if file.is_file() else 0)

@@ -31,8 +31,8 @@ from tools.operations import (
     RESPONSE_HEADERS,
     Operation,
 )
+from tools.template import ROOT
 
-ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs/openapi.json"
 
 type Json = dict[str, Any]

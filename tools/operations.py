@@ -67,13 +67,6 @@ BAD_ID = Invalid.at("path", "customer_id", msg="Input should be a valid UUID", k
 NO_CUSTOMER_ID = Invalid.at("body", "customer_id", msg="Field required", kind="missing")
 NOT_JSON = Invalid.at("body", msg="JSON decode error: expected value at line 1 column 1", kind="json_invalid")
 LIMIT_TOO_HIGH = Invalid.at("query", "limit", msg="Input should be less than or equal to 200", kind="less_than_equal")
-KEY_REUSED = Invalid.at(
-    "header",
-    "Idempotency-Key",
-    msg="This Idempotency-Key was used for another request",
-    kind="idempotency_key_reused",
-)
-
 NO_CREDENTIAL = Unauthorized("Send an access token or an API key")
 # An example of each error, and when it is answered.
 ERRORS: Mapping[type[ApiError], tuple[ApiError, str]] = {
@@ -189,7 +182,7 @@ OPERATIONS: Mapping[str, Operation] = {
         response_example=CREATED,
         response_headers=("ETag", "Location", "Idempotency-Replayed"),
         errors=(CustomerNotFound, CustomerIdTaken, IdempotencyInProgress, *BODY),
-        invalid=(NO_CUSTOMER_ID, NOT_JSON, KEY_REUSED),
+        invalid=(NO_CUSTOMER_ID, NOT_JSON, Invalid.reused_key()),
     ),
     "get_customer": Operation(
         summary="Get a customer",
@@ -227,7 +220,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "delete_customer": Operation(
         summary="Delete or purge a customer",
         description=(
-            "Soft delete: the customer is hidden until it is restored, and purged after the service's retention time. "
+            "Soft delete: the customer is hidden until it is restored or purged. "
             "Deleting a deleted customer changes nothing. With `purge=true`, which needs the scope `customers:purge` "
             "too, a live or deleted customer is removed with every trace and its `customer_id` is free again."
         ),
@@ -241,8 +234,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "get_customer_detail": Operation(
         summary="Get a customer's detail",
         description=(
-            "One customer with its statistics, its last call and its campaigns. A deleted one is shown with "
-            "`include_deleted=true` only."
+            "One customer with its statistics, its last call and its campaigns: zero and empty until activity is "
+            "recorded. A deleted one is shown with `include_deleted=true` only."
         ),
         scope="customers:read",
         query=DetailQuery,
@@ -266,7 +259,7 @@ OPERATIONS: Mapping[str, Operation] = {
         response_example=SHOWN,
         response_headers=("ETag", "Idempotency-Replayed"),
         errors=(CustomerNotFound, IdempotencyInProgress, PreconditionFailed),
-        invalid=(BAD_ID, KEY_REUSED),
+        invalid=(BAD_ID, Invalid.reused_key()),
     ),
 }
 

@@ -17,9 +17,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from customers.auth import SCOPES, StoredKey
 from tools import access_token, api_key, demo
-from tools.build import HOST_ARCHITECTURE, ROOT, BuildError, up_to_date
+from tools.build import HOST_ARCHITECTURE, BuildError, up_to_date
 from tools.local_cloud import DIRECTORY, LOCAL_STACK, LocalCloud, LocalCloudError
 from tools.stack import Stack, StackError
+from tools.template import ROOT
 
 BUILD = ROOT / ".local" / "build"
 OWNER, ADMINISTRATOR = "ada", "root"

@@ -52,7 +52,7 @@ def chosen(name: str | None) -> Stack:
     """
     if name is None:
         try:
-            LocalCloud.running_in_the_background().enter()
+            LocalCloud.running().enter()
         except LocalCloudError as error:
             raise StackError(str(error)) from None
     return Stack.find(name or LOCAL_STACK)

@@ -19,7 +19,6 @@ from tools import build as tool
 from tools.build import (
     HOST_ARCHITECTURE,
     INTERPRETER,
-    ROOT,
     Architecture,
     Build,
     BuildError,
@@ -28,6 +27,7 @@ from tools.build import (
     import_problem,
     up_to_date,
 )
+from tools.template import ROOT
 
 pytestmark = pytest.mark.xdist_group("build")
 

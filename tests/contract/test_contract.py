@@ -2,14 +2,13 @@
 
 import json
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contract.compare import differences, operations
+from tools.template import ROOT
 
-ROOT = Path(__file__).parents[2]
 CONTRACT = json.loads((ROOT / "tests/contract/seed-openapi.json").read_text())
 OURS = json.loads((ROOT / "docs/openapi.json").read_text())
 DROPPED = object()

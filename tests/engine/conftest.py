@@ -14,11 +14,9 @@ import boto3
 import pytest
 
 from tests.engine.ledger import Ledger
-from tests.handlers import ENVIRONMENT, ROOT, Api
+from tests.handlers import ENVIRONMENT, Api
+from tools.local_cloud import MINISTACK_BIN, START_SECONDS
 from tools.table import ACCOUNT, create_table
-
-MINISTACK = ROOT / ".local/ministack/bin/ministack"
-START_SECONDS = 30
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +31,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     directory = str(tmp_path_factory.mktemp("ministack"))
     options = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": "dynamodb", "LOG_LEVEL": "ERROR"}
     environment = {**os.environ, **options, "TMPDIR": directory}
-    with subprocess.Popen([MINISTACK], env=environment, cwd=directory) as process:  # noqa: S603 - ours
+    with subprocess.Popen([MINISTACK_BIN / "ministack"], env=environment, cwd=directory) as process:  # noqa: S603 - ours
         try:
             _wait_for(f"http://127.0.0.1:{port}/_ministack/health", process)
             yield f"http://127.0.0.1:{port}"

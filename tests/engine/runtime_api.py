@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import uuid4
 
-from tests.handlers import ROOT
+from tools.template import ROOT
 
 VERSION = "/2018-06-01"
 WAIT_SECONDS = 60  # for anything, on a machine that is busy with other tests

@@ -1,4 +1,4 @@
-"""Random lists of random data against a brute-force model, written from DESIGN 6 without the code under test."""
+"""Random lists of random data against a brute-force model, written without the code under test."""
 
 import os
 import time

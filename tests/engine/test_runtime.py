@@ -7,8 +7,9 @@ import pytest
 
 from tests.documented import assert_documented
 from tests.engine.runtime_api import WAIT_SECONDS, Function, running
-from tests.handlers import OPERATIONS, ROOT, Api
+from tests.handlers import OPERATIONS, Api
 from tools.table import put_example
+from tools.template import ROOT
 
 EXPECTED = {"create_customer": 201, "delete_customer": 204}  # of the others 200
 

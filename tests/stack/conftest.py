@@ -1,6 +1,5 @@
 """Ring 3: the stack as `make run` brings it up, with IAM enforced, spoken to over HTTP."""
 
-import json
 import os
 import re
 import shlex
@@ -17,9 +16,9 @@ import httpx
 import pytest
 
 from tests.documented import assert_documented
-from tests.handlers import ROOT
 from tools.local_cloud import LOCAL_STACK, LocalCloud
 from tools.openapi import routes
+from tools.template import ROOT
 
 CURL_LINES = 5
 STOP_SECONDS = 60
@@ -144,7 +143,3 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack.start()
     yield stack
     stack.stop()
-
-
-def json_of(response: httpx.Response) -> Any:
-    return json.loads(response.text or "null")

@@ -7,8 +7,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.handlers import OPERATIONS, ROOT
+from tests.handlers import OPERATIONS
 from tests.stack.conftest import CURL_LINES, Stack
+from tools.template import ROOT
 
 pytestmark = pytest.mark.xdist_group("sam")
 
@@ -139,7 +140,7 @@ def test_the_functions_log_every_request_and_nobodys_data(stack: Stack) -> None:
     assert not [line for line in lines if any(word in line for word in (*canary.values(), answer.json()["id"]))]
 
 
-def test_a_table_forgets_what_has_expired(stack: Stack) -> None:
+def test_the_tables_ttl_is_on_and_reads_expires_at(stack: Stack) -> None:
     table = stack.cloud.client("dynamodb").describe_time_to_live(TableName=stack.resource("Table"))
     assert table["TimeToLiveDescription"] == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
 

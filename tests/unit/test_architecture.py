@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.handlers import OPERATIONS, event
-from tools.template import resources
+from tools.template import ROOT, resources
 
-ROOT = Path(__file__).parents[2]
 LONGEST_HANDLER = 40
 
 

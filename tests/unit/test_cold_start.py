@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.handlers import ENVIRONMENT, OPERATIONS
 from tests.unit.conftest import FAKE_ACCOUNT
+from tools.template import ROOT
 
-ROOT = Path(__file__).parents[2]
 HEAVY = {"cryptography", "joserfc", "aws_xray_sdk", "email_validator", "aws_lambda_powertools.event_handler"}
 
 

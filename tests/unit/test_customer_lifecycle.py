@@ -1,4 +1,4 @@
-"""DESIGN 6, the rows about one customer: duplicate keys, PATCH, strings, delete, restore, purge."""
+"""one customer: duplicate keys, PATCH, strings, delete, restore, purge."""
 
 from typing import Any
 from uuid import uuid4
@@ -101,7 +101,7 @@ def test_strings_with_control_characters_or_lone_surrogates_are_422(api: Api, te
     assert answer.status == 422
 
 
-def test_strings_that_are_no_status_are_no_status(api: Api) -> None:
+def test_strings_of_combining_marks_alone_are_no_status_but_422(api: Api) -> None:
     answer = api.call("create_customer", body={"customer_id": "C-1", "status": "\N{COMBINING ACUTE ACCENT}"})
     assert (answer.status, answer.body["detail"][0]["loc"]) == (422, ["body", "status"])
 
@@ -137,6 +137,16 @@ def test_updated_at_moves_on_create_patch_delete_and_restore(api: Api) -> None:
     assert deleted["deleted_at"] == deleted["updated_at"]
     times += [deleted["updated_at"], api.call("restore_customer", created.id).body["updated_at"]]
     assert times[1:] == sorted(set(times))
+
+
+def test_detail_shows_the_statistics_that_are_kept_and_zeros_otherwise(api: Api, table: Table) -> None:
+    id = api.create("C-1").id
+    stats = api.call("get_customer_detail", id).body["stats"]
+    assert (set(stats.values()), "last_contacted_at" in stats) == ({0}, False)
+    time = "2026-01-31T09:30:00.000000Z"
+    table.put({"pk": keys.customer(id)["pk"], "sk": keys.STATS, "calls_total": 3, "last_contacted_at": time})
+    stats = api.call("get_customer_detail", id).body["stats"]
+    assert (stats["calls_total"], stats["emails_sent"], stats["last_contacted_at"]) == (3, 0, time)
 
 
 @pytest.mark.parametrize("operation", ["get_customer", "get_customer_detail"])

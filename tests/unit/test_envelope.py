@@ -1,4 +1,4 @@
-"""DESIGN 6, the rows about every request: credentials, somebody else's record, stray ids, errors, bodies; and logs."""
+"""every request: credentials, somebody else's record, stray ids, errors, bodies; and logs."""
 
 import base64
 import json

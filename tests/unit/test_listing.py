@@ -1,4 +1,4 @@
-"""DESIGN 6, the rows about listing, end to end; and that no listing reads what its plan does not name."""
+"""listing, end to end; and that no listing reads what its plan does not name."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""DESIGN 5 and 8: what a listing reads is decided by one pure function, before anything is read."""
+"""What a listing reads is decided by one pure function, before anything is read."""
 
 import re
 from collections.abc import Iterator
@@ -195,7 +195,7 @@ def test_a_far_offset_is_counted_past_unless_ranges_are_merged_or_filtered(given
     assert plan(asked(**given)).skips == skips
 
 
-def test_entries_that_are_skipped_far_are_keys_and_never_whole_records() -> None:
+def test_entries_that_are_skipped_far_are_fetched_as_keys() -> None:
     far = [planned for query, planned in EVERY_PLAN if query.offset == FAR and planned.skips == "entries"]
     assert far
     assert all(planned.hydrated for planned in far)

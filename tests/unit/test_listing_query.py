@@ -1,4 +1,4 @@
-"""DESIGN 6, what a listing's parameters mean: raw query parameters in, a `ListQuery` out, or all that is wrong."""
+"""What a listing's parameters mean: raw query parameters in, a `ListQuery` out, or all that is wrong."""
 
 from typing import Any, Literal
 

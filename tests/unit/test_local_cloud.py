@@ -147,7 +147,7 @@ class TestProxies:
 
     def test_a_running_stack_is_found_without_asking_a_proxy(self, cloud: LocalCloud) -> None:
         with answering(HEALTHY) as port:
-            assert LocalCloud.running_in_the_background() == LocalCloud(cloud.directory, port)
+            assert LocalCloud.running() == LocalCloud(cloud.directory, port)
 
     def test_after_entering_no_request_goes_through_a_proxy(self, cloud: LocalCloud) -> None:
         cloud.enter()
@@ -183,24 +183,24 @@ def test_a_port_that_has_just_been_left_is_free(tmp_path: Path) -> None:
 class TestRunningInTheBackground:
     def test_the_one_that_make_run_has_started_is_found(self, cloud: LocalCloud) -> None:
         with answering(HEALTHY) as port:
-            assert LocalCloud.running_in_the_background() == LocalCloud(cloud.directory, port)
+            assert LocalCloud.running() == LocalCloud(cloud.directory, port)
 
     @pytest.mark.usefixtures("cloud")
     def test_before_the_first_start_the_sentence_names_make_run(self) -> None:
         with pytest.raises(LocalCloudError, match="not running: start it with make run"):
-            LocalCloud.running_in_the_background()
+            LocalCloud.running()
 
     def test_after_it_was_stopped_the_sentence_names_make_run(self, cloud: LocalCloud) -> None:
         with socket.create_server((HOST, 0)) as listener:
             (cloud.directory / "port").write_text(str(listener.getsockname()[1]))
         with pytest.raises(LocalCloudError, match="not running: start it with make run"):
-            LocalCloud.running_in_the_background()
+            LocalCloud.running()
 
     @pytest.mark.usefixtures("cloud")
     @pytest.mark.parametrize("answer", [b"HTTP/1.0 404 Not Found\r\n\r\n", b"SSH-2.0-OpenSSH_9.9\r\n", b""])
     def test_another_service_at_its_port_is_not_taken_for_it(self, answer: bytes) -> None:
         with answering(answer), pytest.raises(LocalCloudError, match="not running: start it with make run"):
-            LocalCloud.running_in_the_background()
+            LocalCloud.running()
 
 
 class TestChosen:

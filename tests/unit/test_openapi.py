@@ -18,8 +18,8 @@ from tests.documented import errors as errors_of
 from tests.handlers import OPERATIONS as FUNCTIONS
 from tools import openapi
 from tools.operations import ERRORS, EVERYWHERE, OPERATIONS, REQUEST_ID
+from tools.template import ROOT
 
-ROOT = Path(__file__).parents[2]
 ROUTES = openapi.routes()
 CUSTOMER = OPERATIONS["get_customer"].response_example.model_dump(exclude_unset=True)
 FOUND: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""DESIGN 6, the rows about repeated and conditional requests: Idempotency-Key, ETag, If-Match, If-None-Match."""
+"""repeated and conditional requests: Idempotency-Key, ETag, If-Match, If-None-Match."""
 
 from typing import Any
 

@@ -15,15 +15,13 @@ from pydantic import ValidationError
 from customers.auth import api_keys
 from customers.dynamodb import ATTEMPT_MILLISECONDS
 from customers.keys import SORT_INDEXES
-from customers.observability import NAMESPACE
 from customers.settings import AuthSettings, Settings
 from tests.handlers import OPERATIONS, Api
-from tools.template import load
+from tools.template import ROOT, load
 
 type Template = dict[str, Any]
 type Permission = tuple[str, str]  # an action, and TABLE or the name of an index
 
-ROOT = Path(__file__).parents[2]
 TABLE = "the table"
 READS = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
 API_GATEWAY_SECONDS = 30  # the longest that an HTTP API waits for a function; not adjustable
@@ -310,11 +308,6 @@ def test_retention_has_the_same_bounds_as_its_setting(template: Template) -> Non
             Settings(table_name="customers", retention_days=outside)
 
 
-def test_metrics_go_to_one_namespace(template: Template) -> None:
-    variables = template["Globals"]["Function"]["Environment"]["Variables"]
-    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == NAMESPACE
-
-
 # Permissions against what the operations do
 
 
@@ -470,9 +463,6 @@ BREAKS: Mapping[Callable[[Template], None], list[tuple[str, Any]]] = {
     ],
     test_retention_has_the_same_bounds_as_its_setting: [
         ("Parameters/RetentionDays/MaxValue", 365),
-    ],
-    test_metrics_go_to_one_namespace: [
-        ("variables/POWERTOOLS_METRICS_NAMESPACE", "Clients"),
     ],
 }
 

@@ -1,4 +1,4 @@
-"""The wire: one DynamoDB client, its limits on time and attempts, and the one way to write.
+"""The wire: one DynamoDB client, its limits on time and attempts, its transactions.
 
 No call outlives its handler. Each attempt takes at most CONNECT + READ seconds, at most ATTEMPTS of them are made, and
 none is begun when less time is left than it may need (`Table.begin`).
@@ -32,7 +32,9 @@ SDK_SLEEP_SECONDS = 2  # the longest pause of botocore's standard mode before a 
 # What one more attempt may take, with the pause after it.
 ATTEMPT_MILLISECONDS = 1000 * (CONNECT_SECONDS + READ_SECONDS + SDK_SLEEP_SECONDS) + 500
 CONTENTION_ATTEMPTS = 8  # of a transaction that meets others (botocore retries none), or a batch with leftovers
-CONFLICT_SLEEP_SECONDS = 0.05  # first pause's upper bound, doubled each time: 6 s in all at the most, 3 s on average
+CONFLICT_SLEEP_SECONDS = (
+    0.05  # first pause's upper bound, doubled each time: 6.35 s in all at the most, half of that on average
+)
 BATCH_GET_ITEMS = 100  # DynamoDB's limit for one BatchGetItem
 BATCH_WRITE_ITEMS = 25  # DynamoDB's limit for one BatchWriteItem
 CONNECTIONS = 32  # of one function to DynamoDB; a listing reads partitions side by side
@@ -138,10 +140,8 @@ class Table:
             raise Unavailable
         time.sleep(seconds)
 
-    def get(self, key: Mapping[str, str], *, consistent: bool = True) -> Item | None:
-        response = self._call(
-            lambda: self._client.get_item(TableName=self.name, Key=encode(key), ConsistentRead=consistent)
-        )
+    def get(self, key: Mapping[str, str]) -> Item | None:
+        response = self._call(lambda: self._client.get_item(TableName=self.name, Key=encode(key), ConsistentRead=True))
         return decode(response["Item"]) if "Item" in response else None
 
     def put(self, item: Mapping[str, Any]) -> None:

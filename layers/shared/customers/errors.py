@@ -119,7 +119,7 @@ class InternalError(ApiError):
         super().__init__("Something went wrong on our side")
 
 
-class Problem(TypedDict):
+class InvalidPart(TypedDict):
     """One entry of a 422's `detail`. `loc` starts with body, query, path or header."""
 
     loc: list[str | int]
@@ -133,7 +133,7 @@ class Invalid(ApiError):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "validation_error"
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[InvalidPart]) -> None:
         super().__init__("Validation error")
         self.problems = problems
 
@@ -142,6 +142,11 @@ class Invalid(ApiError):
         """What pydantic found; `where` is what was validated: body, query, path or header."""
         found = error.errors(include_url=False, include_context=False, include_input=False)
         return cls([{"loc": [where, *e["loc"]], "msg": e["msg"], "type": e["type"]} for e in found])
+
+    @classmethod
+    def reused_key(cls) -> Self:
+        msg = "This Idempotency-Key was used for another request"
+        return cls.at("header", "Idempotency-Key", msg=msg, kind="idempotency_key_reused")
 
     @classmethod
     def at(cls, *loc: str | int, msg: str, kind: str = "value_error") -> Self:

@@ -26,10 +26,16 @@ Access patterns, and what each reads (a unit is 4 KB consistent, 8 KB otherwise)
 | how many, by state and status? | Query `OWNER#<owner>`, `COUNT#…`, consistent       | COUNT_SHARDS items |
 | the newest page                | Query `by_created`                                 | the page           |
 | a page in another order        | Query that index, BatchGetItem of the page         | keys and the page  |
-| how many in a range of dates?  | Query COUNT on `by_status`, one for each status    | the range's keys   |
+| how many in a range of dates?  | Query COUNT on `by_status`, one for each status *  | the range's keys   |
 | whose text contains `q`?       | Query `directory` in ranges of id, BatchGetItem    | the directory      |
 | every owner (administrators)   | Query `OWNERS`                                     | the registry       |
+| all that a purge removes       | Query `CUSTOMER#<id>`, consistent                  | its collection     |
+| what was this key's answer?    | the condition on the idempotency record's Put      | nothing            |
+| whose API key is this?         | GetItem, consistent                                | the API key        |
+| an owner's API keys (tools)    | Query `OWNER#<owner>`, `APIKEY#…`; BatchGetItem    | the API keys       |
 | what is due for purge?         | Query `by_purge`, one for each purge shard         | what is due        |
+
+* With more statuses than `listing.counts.MAX_COUNTED_STATUSES` the range is read in `by_created`.
 
 An owner id never contains a `#` (`OWNER_PATTERN`), so no two owners' keys can meet.
 """
@@ -51,6 +57,8 @@ PURGE_SHARDS = 8  # the due list is read shard by shard; spreads the deletes of 
 MAX_SORT_KEY_BYTES = 900  # DynamoDB allows 1,024 for all sort attributes together; created_at and id take 63
 MAX_CUSTOMER_ID_BYTES = 512  # in a key as it is
 ABSENT = "\U0010ffff"  # sorts after every other string in UTF-8; an index drops an item that lacks a key attribute
+STATS = "#STATS"  # sort key
+DEMO_MARK: Mapping[str, str] = {"pk": "DEMO", "sk": "#DEMO"}  # says that a table has been given all demo customers
 OWNERS = "OWNERS"  # partition key of the registry of owners
 OWNER_PATTERN = r'^[!-"$-~]{1,128}$'  # visible ASCII without `#`; `re.fullmatch` and JSON Schema read it alike
 SEPARATOR = "\x1f"  # between the fields of the directory; no input contains it and no search term can span it
@@ -64,7 +72,10 @@ _DIRECTORY_TEXTS = ("name", "surname", "email", "customer_id", "phone")
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A global secondary index: its name and its sort attributes after the partition (`owner_id`, `state`)."""
+    """A global secondary index: its name and its sort attributes after the partition.
+
+    The partition is (`owner_id`, `state`), that of `by_purge` is `purge_shard`.
+    """
 
     name: str
     sort: tuple[str, ...]

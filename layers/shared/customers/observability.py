@@ -1,4 +1,6 @@
-"""One log line and one metric for each request, with nothing personal in them: no names, no ids, no error messages.
+"""One log line and one metric for each request, with nothing personal in them.
+
+That is no name, no id of a record or an owner, and no error message, which may quote either.
 
 Powertools' Logger and Metrics only: its Tracer costs 140 ms of cold start even when it is off.
 """

@@ -1,6 +1,7 @@
 """The customers in the table: one method for each access pattern.
 
-Every write is one transaction, and every rule that must hold under concurrency is a condition of it. A record is read,
+Every change of a record is one transaction, and every rule that must hold under concurrency is a condition of it. Only
+an owner's entry in the registry and the sweep after a purge need none. A record is read,
 its next version is made from it, and the write holds only if the record still has the version that was read; otherwise
 the method starts again. A purged or half-purged record is not found by anything but `purge`.
 """
@@ -67,8 +68,10 @@ class Repository:
     def get(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> Customer:
         return self._visible(self._table.get(keys.customer(id)), owner_id, include_deleted=include_deleted)
 
-    def detail(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> tuple[Customer, list[Item]]:
-        """The customer and the other items of its detail."""
+    def detail(
+        self, id: str, owner_id: str | None, *, include_deleted: bool = False
+    ) -> tuple[Customer, Mapping[str, Item]]:
+        """The customer and the other items of its detail, by their sort keys."""
         pages = self._table.pages(
             KeyConditionExpression="pk = :pk AND begins_with(sk, :detail)",
             values={":pk": keys.customer(id)["pk"], ":detail": "#"},
@@ -76,7 +79,7 @@ class Repository:
         )
         items = {item["sk"]: item for page in pages for item in page.items}
         header = items.pop(keys.customer(id)["sk"], None)
-        return self._visible(header, owner_id, include_deleted=include_deleted), list(items.values())
+        return self._visible(header, owner_id, include_deleted=include_deleted), items
 
     def create(self, owner_id: str, values: Mapping[str, Any], request: IdempotentRequest | None) -> Outcome:
         """Raises `CustomerIdTaken`."""
@@ -121,7 +124,10 @@ class Repository:
         raise Unavailable
 
     def delete(self, id: str, owner_id: str | None, precondition: Precondition) -> None:
-        """Soft delete: hidden until restored, purged after the retention time. A deleted record stays as it is."""
+        """Soft delete: hidden until restored or purged, for which `purge_at` says when it is due.
+
+        A deleted record stays as it is.
+        """
         customer = self.get(id, owner_id, include_deleted=True)
         for attempt in range(CONTENTION_ATTEMPTS):
             if customer.state == "deleted":
@@ -205,8 +211,11 @@ class Repository:
     def _again(self, id: str, attempt: int) -> Item | None:
         """The header of a record that had moved on when it was written: read anew after a pause.
 
-        Without the pause, many writers of one record would go on meeting each other.
+        Without the pause, many writers of one record would go on meeting each other. Raises `Unavailable` after the
+        last attempt.
         """
+        if attempt + 1 == CONTENTION_ATTEMPTS:
+            raise Unavailable
         self._table.pause(attempt + 1)
         return self._table.get(keys.customer(id))
 
@@ -271,12 +280,7 @@ class Repository:
 
     def _replay(self, request: IdempotentRequest, remembered: Item) -> Outcome:
         if remembered["fingerprint"] != request.fingerprint:
-            raise Invalid.at(
-                "header",
-                "Idempotency-Key",
-                msg="This Idempotency-Key was used for another request",
-                kind="idempotency_key_reused",
-            )
+            raise Invalid.reused_key()
         return Outcome(self.get(remembered["id"], None, include_deleted=True), replayed=True)
 
     def _raise_if_taken(self, cancelled: Cancelled) -> None:

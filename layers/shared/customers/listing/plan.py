@@ -148,7 +148,7 @@ def _walk_cost(query: ListQuery, index: Index, *, counted_past: bool, hydrated: 
     reads = [*owners, "counts"]
     if query.has_dates:
         reads.append("by_status: keys in the range of dates")
-    reads.append(f"{index.name}: {query.offset + query.limit} {'keys' if hydrated else 'records'}")
+    reads.append(f"{index.name}: {query.offset + query.limit} {'records' if index == keys.BY_CREATED else 'keys'}")
     if hydrated:
         reads.append(_records(query))
     totals, page = 1 + query.has_dates, counted_past + 1 + hydrated
