@@ -256,8 +256,9 @@ class CustomerDetailStatsOut(BaseModel):
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "CustomerDetailStatsOut":
         """The counters of a stats item; what it does not count is 0."""
-        shown: dict[str, Any] = {name: int(item.get(name, 0)) for name in cls.model_fields}
-        del shown["last_contacted_at"]
+        shown: dict[str, Any] = {
+            name: int(item.get(name, 0)) for name in cls.model_fields.keys() - {"last_contacted_at"}
+        }
         if last := item.get("last_contacted_at"):
             shown["last_contacted_at"] = last
         return cls.model_construct(**shown)
