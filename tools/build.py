@@ -87,7 +87,7 @@ def sources(root: Path = ROOT) -> Iterator[Path]:
     """Every file that decides what a build makes, in a fixed order."""
     yield root / "template.yaml"
     yield root / "requirements" / "sam.txt"
-    yield Path(__file__)
+    yield from (Path(__file__), ROOT / "tools" / "template.py")
     for folder in (root / "functions", root / "layers" / "shared"):
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not {"__pycache__", "customers.egg-info"} & set(path.parts):

@@ -102,7 +102,7 @@ class LocalCloud:
         """
         scratch = self.directory / "tmp"
         with self._locked() as lock, (self.directory / "ministack.log").open("wb") as log:
-            self.require_free_port()
+            self._require_free_port()
             shutil.rmtree(scratch, ignore_errors=True)  # code of functions that a killed run left
             scratch.mkdir()
             process = subprocess.Popen(  # noqa: S603 - ours
@@ -153,7 +153,7 @@ class LocalCloud:
             "LOG_LEVEL": "WARNING",
         }
 
-    def require_free_port(self) -> None:
+    def _require_free_port(self) -> None:
         """Raises `LocalCloudError`."""
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just been left is free

@@ -5,15 +5,14 @@ With it comes the customer that the events in `events/` name, so that each of th
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import AnyHttpUrl
 
 from customers import keys
 from customers.dynamodb import encode
@@ -69,14 +68,19 @@ def put_example(client: Any, name: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make table", description=__doc__.partition("\n")[0])
-    parser.add_argument("--endpoint", required=True, help="where the engine listens")
-    endpoint = parser.parse_args().endpoint
-    if urlsplit(endpoint).hostname not in LOOPBACK_HOSTS:
+    parser.add_argument("--endpoint", type=AnyHttpUrl, required=True, help="where the engine listens")
+    endpoint: AnyHttpUrl = parser.parse_args().endpoint
+    if endpoint.host not in LOOPBACK_HOSTS:
         parser.error(f"{endpoint} is not on this machine")
-    os.environ.update(ACCOUNT)
-    client = boto3.client("dynamodb", endpoint_url=endpoint)
     name = json.loads((ROOT / "events" / "env.json").read_text())["Parameters"]["TABLE_NAME"]
     try:
+        client = boto3.client(
+            "dynamodb",
+            endpoint_url=str(endpoint),
+            region_name=ACCOUNT["AWS_DEFAULT_REGION"],
+            aws_access_key_id=ACCOUNT["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=ACCOUNT["AWS_SECRET_ACCESS_KEY"],
+        )
         create_table(client, name)
         put_example(client, name)
     except (BotoCoreError, ClientError) as error:

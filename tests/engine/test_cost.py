@@ -67,8 +67,10 @@ def consumed(ledger: Ledger) -> Iterator[list[float]]:
         return {**params, "ReturnConsumedCapacity": "INDEXES"}
 
     def note(parsed: Mapping[str, Any], model: Any, **_: object) -> None:
-        if model.name == "TransactWriteItems":
+        if model.name in {"TransactWriteItems", "BatchWriteItem"}:
             units.extend(each["CapacityUnits"] for each in parsed["ConsumedCapacity"])
+        elif model.name == "PutItem":
+            units.append(parsed["ConsumedCapacity"]["CapacityUnits"])
 
     clients = [ledger.api.app(operation).service.table._client for operation in OPERATIONS]
     for client in clients:
@@ -87,4 +89,16 @@ def test_a_write_costs_what_the_readme_says(ledger: Ledger, consumed: list[float
     request()
     row = re.search(rf"^\| {write}[^|]*\|[^|]*\|[^|]*\| (\d+)", README, re.MULTILINE)
     assert row
-    assert consumed[0] == int(row[1])  # a purge's first; the second drops a status that nobody has any more
+    assert sum(consumed) == int(row[1])
+
+
+def test_a_key_and_a_first_create_cost_what_the_readme_says_on_top(ledger: Ledger, consumed: list[float]) -> None:
+    said = re.search(r"`Idempotency-Key` (\d+) write units, a function's first create for an owner (\d+)", README)
+    assert said
+    costs = []
+    for n, headers in enumerate(({}, {}, {"idempotency-key": "k"})):
+        consumed.clear()
+        ledger.call("create_customer", body={"customer_id": f"C-{n}"}, headers=headers)
+        costs.append(sum(consumed))
+    first, plain, keyed = costs
+    assert (keyed - plain, first - plain) == (int(said[1]), int(said[2]))

@@ -270,12 +270,13 @@ class TestKeys:
         issuer = Issuer("a", "b")
         assert not issuer.knows(None)
 
-    def test_two_keys_without_an_id_are_two_keys(self) -> None:
+    @pytest.mark.parametrize("nameless", [{}, {"kid": None}])
+    def test_two_keys_without_an_id_are_two_keys(self, nameless: dict[str, Any]) -> None:
         issuer = Issuer()
-        issuer.serve(SOUND)
+        issuer.serve(SOUND | nameless)
         assert issuer.knows(None)
         issuer = Issuer()
-        issuer.serve(SOUND, OKPKey.generate_key("Ed25519").as_dict(private=False))
+        issuer.serve(SOUND | nameless, OKPKey.generate_key("Ed25519").as_dict(private=False) | nameless)
         assert not issuer.knows(None)
 
     def test_two_keys_may_share_an_id_if_their_algorithms_differ(self) -> None:

@@ -156,7 +156,7 @@ class TestProxies:
 
 def test_a_taken_port_is_a_sentence_that_names_the_next_one(tmp_path: Path, port: int) -> None:
     with pytest.raises(LocalCloudError, match=rf"Port {port} is taken.*make run PORT={port + 1}$"):
-        LocalCloud(tmp_path, port).require_free_port()
+        LocalCloud(tmp_path, port)._require_free_port()
 
 
 def test_one_directory_is_for_one_at_a_time(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_port_that_has_just_been_left_is_free(tmp_path: Path) -> None:
         port = listener.getsockname()[1]
         listener.accept()[0].close()  # who closes first keeps the port in TIME_WAIT
         connection.recv(1)
-    LocalCloud(tmp_path, port).require_free_port()
+    LocalCloud(tmp_path, port)._require_free_port()
 
 
 class TestRunningInTheBackground:

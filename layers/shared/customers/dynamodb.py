@@ -32,9 +32,8 @@ SDK_SLEEP_SECONDS = 2  # the longest pause of botocore's standard mode before a 
 # What one more attempt may take, with the pause after it.
 ATTEMPT_MILLISECONDS = 1000 * (CONNECT_SECONDS + READ_SECONDS + SDK_SLEEP_SECONDS) + 500
 CONTENTION_ATTEMPTS = 8  # of a transaction that meets others (botocore retries none), or a batch with leftovers
-CONFLICT_SLEEP_SECONDS = (
-    0.05  # first pause's upper bound, doubled each time: 6.35 s in all at the most, half of that on average
-)
+# The first pause's upper bound, doubled each time: 6.35 s in all at the most, half of that on average.
+CONFLICT_SLEEP_SECONDS = 0.05
 BATCH_GET_ITEMS = 100  # DynamoDB's limit for one BatchGetItem
 BATCH_WRITE_ITEMS = 25  # DynamoDB's limit for one BatchWriteItem
 CONNECTIONS = 32  # of one function to DynamoDB; a listing reads partitions side by side

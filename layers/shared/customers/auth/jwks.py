@@ -102,7 +102,8 @@ def _read(body: bytes) -> _Keys:
     for number, jwk in enumerate(document["keys"]):
         for alg in KEY_OF:
             if isinstance(jwk, dict) and _fits(jwk, alg) and (verify := _verify_with(jwk, alg)):
-                keys[jwk.get("kid", number), alg] = verify  # one without a key id keeps a place of its own
+                kid = jwk.get("kid")
+                keys[number if kid is None else kid, alg] = verify  # without a key id it has a place of its own
     return keys
 
 
