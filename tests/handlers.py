@@ -11,9 +11,11 @@ from unittest.mock import patch
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from tools.openapi import routes
 from tools.template import ROOT
 
-OPERATIONS = sorted(app.parent.name for app in ROOT.glob("functions/*/app.py"))
+FUNCTIONS = sorted(app.parent.name for app in ROOT.glob("functions/*/app.py"))
+OPERATIONS = sorted(routes())  # the functions that are called over HTTP
 ENVIRONMENT: Mapping[str, str] = json.loads((ROOT / "events/env.json").read_text())["Parameters"]
 FAR_FUTURE = 4_102_444_800  # 2100-01-01
 

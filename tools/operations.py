@@ -27,7 +27,7 @@ from customers.errors import (
     UnsupportedMediaType,
 )
 from customers.listing import ListParameters
-from customers.listing.query import MAX_STATUSES
+from customers.listing.query import MAX_WORDS
 from customers.models import (
     Customer,
     CustomerCreate,
@@ -268,7 +268,7 @@ STRAY = "Taken from clients that send it; must be a UUID and changes nothing."
 PARAMETERS: Mapping[str, str] = {
     **dict.fromkeys(RecordQuery.model_fields, STRAY),
     "status": (
-        f"At most {MAX_STATUSES} comma-separated statuses, compared without case and accents; `null` stands for "
+        f"At most {MAX_WORDS} comma-separated statuses, compared without case and accents; `null` stands for "
         'customers without one. Quote what would mean something else, with quotes in it doubled: `"a,b"`, `"null"`.'
     ),
     "include_deleted": "Show deleted customers too.",

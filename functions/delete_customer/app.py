@@ -10,9 +10,9 @@ service = Service()
 
 @service.operation("delete_customer", scope="customers:write")
 def lambda_handler(request: Request) -> Response:
-    remove = service.customers.delete
     if request.query(DeleteQuery).purge:
         request.require("customers:purge")
-        remove = service.customers.purge
-    remove(request.id, request.reach, request.if_match)
+        service.customers.purge(request.id, request.reach, request.if_match)
+    else:
+        service.customers.delete(request.id, request.reach, request.if_match)
     return Response(HTTPStatus.NO_CONTENT)

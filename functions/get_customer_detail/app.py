@@ -2,9 +2,9 @@
 
 from http import HTTPStatus
 
-from customers import keys
+from customers import listing
 from customers.api import Request, Response, Service
-from customers.models import CustomerDetailOut, CustomerDetailStatsOut, DetailQuery
+from customers.models import CustomerDetailOut, DetailQuery
 
 service = Service()
 
@@ -12,6 +12,6 @@ service = Service()
 @service.operation("get_customer_detail", scope="customers:read")
 def lambda_handler(request: Request) -> Response:
     include_deleted = request.query(DetailQuery).include_deleted
-    customer, items = service.customers.detail(request.id, request.reach, include_deleted=include_deleted)
-    stats = CustomerDetailStatsOut.of(items.get(keys.STATS, {}))
-    return Response(HTTPStatus.OK, CustomerDetailOut(customer=request.show(customer), stats=stats, campaigns=[]))
+    detail = service.customers.detail(request.id, request.reach, include_deleted=include_deleted)
+    campaigns = listing.newest_campaigns(service.table, detail.targets)
+    return Response(HTTPStatus.OK, CustomerDetailOut.of(request.show(detail.customer), detail.stats, campaigns))

@@ -10,7 +10,7 @@ from customers import keys
 from customers.errors import Invalid
 from customers.keys import ABSENT
 from customers.listing import ListQuery, parse
-from customers.listing.query import MAX_STATUSES, written_status
+from customers.listing.query import MAX_WORDS, written_status
 
 OPTIONAL = ["status", "q", "sort_field", "date_from", "date_to", "owner_id"]
 
@@ -186,7 +186,7 @@ def test_a_status_is_written_in_quotes_where_it_would_mean_something_else(key: s
 
 
 def test_a_status_filter_names_at_most_so_many_statuses() -> None:
-    most = [f"s{n}" for n in range(MAX_STATUSES)]
+    most = [f"s{n}" for n in range(MAX_WORDS)]
     assert parsed(status=",".join([*most, *most])).statuses == tuple(most)
     assert problems(status=",".join([*most, "one more"])) == [(["query", "status"], "too_long")]
 

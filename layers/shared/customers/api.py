@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from pydantic_core import from_json
 
 from customers import observability
 from customers.auth import Authenticator, Caller, StoredKey
+from customers.context import Context
 from customers.dynamodb import Table
 from customers.errors import (
     ApiError,
@@ -40,15 +41,6 @@ IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")  # visible ASCII, as every header 
 
 type Event = Mapping[str, Any]  # API Gateway HTTP API, payload 2.0
 type Handler = Callable[[Event, Context], dict[str, Any]]
-
-
-class Context(Protocol):
-    """What is used of Lambda's context."""
-
-    @property
-    def aws_request_id(self) -> str: ...
-
-    def get_remaining_time_in_millis(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 import boto3
@@ -64,6 +64,33 @@ class Write:
     condition: str | None = None
     names: Mapping[str, str] = field(default_factory=dict[str, str])
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @classmethod
+    def changing(
+        cls,
+        key: Mapping[str, str],
+        changes: Mapping[str, Any],
+        *,
+        condition: str | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """An Update that gives each attribute of `changes` its value, and takes away those whose value is None.
+
+        `values` are those of the condition.
+        """
+        sets = {name: value for name, value in changes.items() if value is not None}
+        clauses = {
+            "SET": [f"#{name} = :{name}" for name in sets],
+            "REMOVE": [f"#{name}" for name in changes if name not in sets],
+        }
+        return cls(
+            "Update",
+            key=key,
+            update=" ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts),
+            condition=condition,
+            names={f"#{name}": name for name in changes},
+            values={**(values or {}), **{f":{name}": value for name, value in sets.items()}},
+        )
 
     def request(self, table: str) -> dict[str, Any]:
         """The entry of a TransactWriteItems request."""
@@ -159,9 +186,8 @@ class Table:
             [decode(item) for item in response.get("Items", [])], response["Count"], decode(last) if last else None
         )
 
-    def pages(self, *, values: Mapping[str, Any], **request: Any) -> Iterator[Page]:
-        """Every page of a Query, each read when it is asked for."""
-        start: Item | None = None
+    def pages(self, *, start: Item | None = None, values: Mapping[str, Any], **request: Any) -> Iterator[Page]:
+        """Every page of a Query from the key `start` on, each read when it is asked for."""
         while True:
             page = self.query(start=start, values=values, **request)
             yield page

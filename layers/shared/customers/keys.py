@@ -5,8 +5,11 @@ Items (`pk`, `sk`):
 | item             | pk                           | sk                           |
 |------------------|------------------------------|------------------------------|
 | customer         | `CUSTOMER#<id>`              | `#CUSTOMER`                  |
-| stats, targets   | `CUSTOMER#<id>`              | `#STATS`, `#TARGET#…`        |
-| activity         | `CUSTOMER#<id>`              | `ACTIVITY#<time>#<id>`       |
+| stats            | `CUSTOMER#<id>`              | `#STATS`                     |
+| target           | `CUSTOMER#<id>`              | `#TARGET#<campaign id>`      |
+| activity         | `CUSTOMER#<id>`              | `ACTIVITY#<time>#<type>#<id>`|
+| … where it is    | `CUSTOMER#<id>`              | `POSITION#<type>#<id>`       |
+| campaign         | `CAMPAIGN#<id>`              | `#CAMPAIGN`                  |
 | unique key       | `KEY#<owner>#<customer_id>`  | `#KEY`                       |
 | count            | `OWNER#<owner>`              | `COUNT#<shard>`              |
 | tombstone        | `OWNER#<owner>`              | `TOMBSTONE#<time>#<id>`      |
@@ -21,7 +24,12 @@ Access patterns, and what each reads (a unit is 4 KB consistent, 8 KB otherwise)
 | question                       | request                                            | reads              |
 |--------------------------------|----------------------------------------------------|--------------------|
 | one customer                   | GetItem, consistent                                | the record         |
-| a customer's detail            | Query `CUSTOMER#<id>`, `#…`, consistent            | what begins so     |
+| a customer's detail            | Query `CUSTOMER#<id>`, `#…`; BatchGetItem campaigns| what begins so     |
+| a customer's targets           | Query `CUSTOMER#<id>`, `#TARGET#…`, consistent     | the targets        |
+| who, and how often contacted?  | Query `CUSTOMER#<id>`, `#CUSTOMER` to `#STATS`     | two items          |
+| a customer's newest activity   | Query `CUSTOMER#<id>`, `ACTIVITY#…`, backward      | the page           |
+| … of some kind or some days    | Query `CUSTOMER#<id>`, `ACTIVITY#…`; BatchGetItem  | the range          |
+| was this call told before?     | GetItem of its position, then of the activity      | two items          |
 | is this customer_id free?      | the condition on the unique key's Put              | nothing            |
 | how many, by state and status? | Query `OWNER#<owner>`, `COUNT#…`, consistent       | COUNT_SHARDS items |
 | the newest page                | Query `by_created`                                 | the page           |
@@ -58,6 +66,8 @@ MAX_SORT_KEY_BYTES = 900  # DynamoDB allows 1,024 for all sort attributes togeth
 MAX_CUSTOMER_ID_BYTES = 512  # in a key as it is
 ABSENT = "\U0010ffff"  # sorts after every other string in UTF-8; an index drops an item that lacks a key attribute
 STATS = "#STATS"  # sort key
+TARGETS = "#TARGET#"  # what the sort keys of targets begin with
+ACTIVITIES = "ACTIVITY#"  # likewise
 DEMO_MARK: Mapping[str, str] = {"pk": "DEMO", "sk": "#DEMO"}  # says that a table has been given all demo customers
 OWNERS = "OWNERS"  # partition key of the registry of owners
 OWNER_PATTERN = r'^[!-"$-~]{1,128}$'  # visible ASCII without `#`; `re.fullmatch` and JSON Schema read it alike
@@ -108,6 +118,43 @@ def customer(id: str) -> Key:
 def id_of(pk: str) -> str:
     """The customer's id in the `pk` of any item of its collection."""
     return pk.removeprefix("CUSTOMER#")
+
+
+def stats(id: str) -> Key:
+    return {"pk": customer(id)["pk"], "sk": STATS}
+
+
+def target(id: str, campaign_id: str) -> Key:
+    return {"pk": customer(id)["pk"], "sk": TARGETS + campaign_id}
+
+
+def campaign_of(sk: str) -> str:
+    """The campaign's id in the `sk` of a target."""
+    return sk.removeprefix(TARGETS)
+
+
+def campaign(id: str) -> Key:
+    return {"pk": f"CAMPAIGN#{id}", "sk": "#CAMPAIGN"}
+
+
+def activity(id: str, time: str, type: str, activity_id: str) -> Key:
+    """`time` is a timestamp, so that the text order of a customer's activity is its order in time."""
+    return {"pk": customer(id)["pk"], "sk": f"{ACTIVITIES}{time}#{type}#{activity_id}"}
+
+
+def activity_time(sk: str) -> str:
+    """The time in the `sk` of an activity."""
+    return sk.removeprefix(ACTIVITIES).partition("#")[0]
+
+
+def activity_range(first: str | None, last: str | None) -> tuple[str, str]:
+    """The sort keys between which all activity of these times is, both inclusive; None: from the first, to the last."""
+    return ACTIVITIES + (first or ""), ACTIVITIES + (last or "") + ABSENT
+
+
+def position(id: str, type: str, activity_id: str) -> Key:
+    """Says where an activity is, because its time may change. Each type has ids of its own."""
+    return {"pk": customer(id)["pk"], "sk": f"POSITION#{type}#{activity_id}"}
 
 
 def unique(owner_id: str, customer_id: str) -> Key:

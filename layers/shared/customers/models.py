@@ -7,6 +7,7 @@ Two names that look alike: `id` is the record's own uuid; `customer_id` is the c
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from customers.keys import State
 MAX_EMAIL_CHARS = 254  # RFC 3696, erratum 1690
 
 
-def _clean(value: object) -> object:
+def clean(value: object) -> object:
     """Trimmed, and None for what is blank; refuses characters that no name, address or number contains."""
     if not isinstance(value, str):
         return value
@@ -37,9 +38,9 @@ def _clean(value: object) -> object:
     return value or None
 
 
-def _clean_key(value: object) -> object:
+def clean_key(value: object) -> object:
     """Trimmed; a key is never blank."""
-    cleaned = _clean(value)
+    cleaned = clean(value)
     return "" if cleaned is None and value is not None else cleaned
 
 
@@ -62,12 +63,12 @@ def _status(value: str) -> str:
     return value
 
 
-Short = Annotated[Annotated[str, StringConstraints(max_length=50)] | None, BeforeValidator(_clean)]
+Short = Annotated[Annotated[str, StringConstraints(max_length=50)] | None, BeforeValidator(clean)]
 Status = Annotated[
-    Annotated[str, StringConstraints(max_length=50), AfterValidator(_status)] | None, BeforeValidator(_clean)
+    Annotated[str, StringConstraints(max_length=50), AfterValidator(_status)] | None, BeforeValidator(clean)
 ]
-Medium = Annotated[Annotated[str, StringConstraints(max_length=255)] | None, BeforeValidator(_clean)]
-CustomerId = Annotated[Annotated[str, StringConstraints(min_length=1, max_length=255)], BeforeValidator(_clean_key)]
+Medium = Annotated[Annotated[str, StringConstraints(max_length=255)] | None, BeforeValidator(clean)]
+CustomerId = Annotated[Annotated[str, StringConstraints(min_length=1, max_length=255)], BeforeValidator(clean_key)]
 Email = Annotated[
     Annotated[
         str,
@@ -76,14 +77,20 @@ Email = Annotated[
         WithJsonSchema({"type": "string", "format": "email", "maxLength": MAX_EMAIL_CHARS}),
     ]
     | None,
-    BeforeValidator(_clean),
+    BeforeValidator(clean),
 ]
-AgentId = Annotated[Annotated[UUID, PlainSerializer(str)] | None, BeforeValidator(_clean)]
+AgentId = Annotated[Annotated[UUID, PlainSerializer(str)] | None, BeforeValidator(clean)]
 
 # Output only: stored as text that was checked on its way in.
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Uuid = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 Address = Annotated[str, WithJsonSchema({"type": "string", "format": "email"})]
+
+# What both events and answers say.
+CampaignStatus = Literal["draft", "running", "paused", "done"]
+TargetStage = Literal["new", "in_progress", "succeeded", "failed"]
+AiLabel = Literal["positive", "negative", "neutral", "unknown"]
+ActivityType = Literal["call", "whatsapp", "email"]
 
 
 class CustomerFields(BaseModel):
@@ -254,14 +261,15 @@ class CustomerDetailStatsOut(BaseModel):
     last_contacted_at: Time | None = None
 
     @classmethod
-    def of(cls, item: Mapping[str, Any]) -> "CustomerDetailStatsOut":
+    def of(cls, stats: Mapping[str, Any]) -> "CustomerDetailStatsOut":
         """The counters of a stats item; what it does not count is 0."""
-        shown: dict[str, Any] = {
-            name: int(item.get(name, 0)) for name in cls.model_fields.keys() - {"last_contacted_at"}
-        }
-        if last := item.get("last_contacted_at"):
-            shown["last_contacted_at"] = last
+        shown: dict[str, Any] = {name: int(stats.get(name, 0)) for name in STATISTICS}
+        if last := stats.get("last_contact"):
+            shown["last_contacted_at"] = keys.activity_time(last)
         return cls.model_construct(**shown)
+
+
+STATISTICS = CustomerDetailStatsOut.model_fields.keys() - {"last_contacted_at"}  # counters of a stats item
 
 
 class CustomerDetailCallOut(BaseModel):
@@ -290,17 +298,25 @@ class CustomerDetailCallOut(BaseModel):
     created_at: Time
     updated_at: Time
 
+    @classmethod
+    def of(cls, activity: Mapping[str, Any]) -> "CustomerDetailCallOut":
+        return cls.model_construct(**_shown(cls, activity))
+
+
+# The counter of a target that an activity of each type adds one to.
+TARGET_COUNTERS: Mapping[str, str] = {"call": "calls_made", "whatsapp": "whatsapp_sent", "email": "email_sent"}
+
 
 class CustomerDetailCampaignOut(BaseModel):
     campaign_id: Uuid
     campaign_name: str
-    campaign_status: Literal["draft", "running", "paused", "done"]
+    campaign_status: CampaignStatus
     target_id: Uuid
-    target_stage: Literal["new", "in_progress", "succeeded", "failed"]
+    target_stage: TargetStage
     calls_made: int = 0
     whatsapp_sent: int = 0
     email_sent: int = 0
-    ai_label: Literal["positive", "negative", "neutral", "unknown"]
+    ai_label: AiLabel
     ai_score: float | None = None
     ai_reason: str | None = None
     last_contacted_at: Time | None = None
@@ -315,9 +331,97 @@ class CustomerDetailCampaignOut(BaseModel):
     escalation_required: bool | None = None
     analysis_updated_at: str | None = None
 
+    @classmethod
+    def of(cls, target: Mapping[str, Any], campaign: Mapping[str, Any]) -> "CustomerDetailCampaignOut":
+        """An enrolment. Where both its campaign's service and the activity recorded here tell, the greater is shown."""
+        enrolment = target["enrolment"]
+        recorded = {name: target[name] for name in TARGET_COUNTERS.values() if name in target}
+        for name, newest in (("last_contacted_at", "last_contact"), ("last_email_at", "last_email")):
+            if newest in target:
+                recorded[name] = keys.activity_time(target[newest])
+        greater = {name: max(value, enrolment.get(name, value)) for name, value in recorded.items()}
+        of_campaign = {"campaign_name": campaign["name"], "campaign_status": campaign["status"]}
+        shown = _shown(cls, {**enrolment, **greater, **of_campaign})
+        return cls.model_construct(**shown | {"target_stage": enrolment["stage"]})
+
 
 class CustomerDetailOut(BaseModel):
     customer: CustomerOut
     stats: CustomerDetailStatsOut
     last_call: CustomerDetailCallOut | None = None
     campaigns: list[CustomerDetailCampaignOut]
+
+    @classmethod
+    def of(
+        cls, customer: CustomerOut, stats: Mapping[str, Any], campaigns: list[CustomerDetailCampaignOut]
+    ) -> "CustomerDetailOut":
+        shown: dict[str, Any] = {
+            "customer": customer,
+            "stats": CustomerDetailStatsOut.of(stats),
+            "campaigns": campaigns,
+        }
+        if last_call := stats.get("last_call"):
+            shown["last_call"] = CustomerDetailCallOut.of(last_call)
+        return cls.model_construct(**shown)
+
+
+class CampaignOut(BaseModel):
+    """A field without a value is left out."""
+
+    id: Uuid
+    name: str
+    status: CampaignStatus
+    agent_id: Uuid | None = None
+    agent_name: str | None = None
+    phone_number_id: str | None = None
+    phone_number: str | None = None
+    whatsapp_channel_id: str | None = None
+    goal: str | None = None
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def of(cls, campaign: Mapping[str, Any]) -> "CampaignOut":
+        return cls.model_construct(**_shown(cls, campaign))
+
+
+class MessageOut(BaseModel):
+    conv_id: str | None = None
+    external_from: str | None = None
+    external_to: str | None = None
+    subject: str | None = None
+    text: str | None = None
+    sent_at: Time
+    updated_at: Time | None = None
+
+
+class ActivityOut(BaseModel):
+    """One entry of the timeline: `call` is there for a call, `message` for a WhatsApp message or an email."""
+
+    type: ActivityType
+    id: str
+    occurred_at: Time
+    status: str
+    outcome: str | None = None
+    campaign_id: Uuid | None = None
+    call: CustomerDetailCallOut | None = None
+    message: MessageOut | None = None
+
+    @classmethod
+    def of(cls, activity: Mapping[str, Any]) -> "ActivityOut":
+        shown = _shown(cls, activity) | {"occurred_at": keys.activity_time(activity["sk"])}
+        if activity["type"] == "call":
+            shown["call"] = CustomerDetailCallOut.of(activity)
+        else:
+            shown["message"] = MessageOut.model_construct(**_shown(MessageOut, activity))
+        return cls.model_construct(**shown)
+
+
+def _shown(model: type[BaseModel], item: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an item that a model has, as JSON has them: DynamoDB knows decimal numbers only."""
+    known = {name: item[name] for name in model.model_fields if name in item}
+    return {name: _number(value) if isinstance(value, Decimal) else value for name, value in known.items()}
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)

@@ -7,14 +7,14 @@ the method starts again. A purged or half-purged record is not found by anything
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from customers import keys
+from customers import cascade, keys
 from customers.dynamodb import CONTENTION_ATTEMPTS, Cancelled, Contended, Item, Table, Write
 from customers.errors import (
     CustomerDeleted,
@@ -25,6 +25,7 @@ from customers.errors import (
     PreconditionFailed,
     Unavailable,
 )
+from customers.keys import ABSENT
 from customers.models import Customer
 
 IDEMPOTENCY_HOURS = 24
@@ -54,6 +55,13 @@ class Outcome:
     replayed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Detail:
+    customer: Customer
+    stats: Item
+    targets: Sequence[Item]
+
+
 class Repository:
     """`owner_id` limits whom a method reaches: another's record is not found; None (an administrator's) reaches all."""
 
@@ -68,18 +76,24 @@ class Repository:
     def get(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> Customer:
         return self._visible(self._table.get(keys.customer(id)), owner_id, include_deleted=include_deleted)
 
-    def detail(
-        self, id: str, owner_id: str | None, *, include_deleted: bool = False
-    ) -> tuple[Customer, Mapping[str, Item]]:
-        """The customer and the other items of its detail, by their sort keys."""
+    def detail(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> Detail:
+        """A customer with its statistics and its targets, of which a deleted one has none."""
+        return self._detail(id, owner_id, last=keys.TARGETS + ABSENT, include_deleted=include_deleted)
+
+    def summary(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> Detail:
+        """A customer with its statistics only."""
+        return self._detail(id, owner_id, last=keys.STATS, include_deleted=include_deleted)
+
+    def _detail(self, id: str, owner_id: str | None, *, last: str, include_deleted: bool) -> Detail:
         pages = self._table.pages(
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :detail)",
-            values={":pk": keys.customer(id)["pk"], ":detail": "#"},
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            values={":pk": keys.customer(id)["pk"], ":first": keys.customer(id)["sk"], ":last": last},
             ConsistentRead=True,
         )
         items = {item["sk"]: item for page in pages for item in page.items}
-        header = items.pop(keys.customer(id)["sk"], None)
-        return self._visible(header, owner_id, include_deleted=include_deleted), items
+        customer = self._visible(items.pop(keys.customer(id)["sk"], None), owner_id, include_deleted=include_deleted)
+        stats = items.pop(keys.STATS, {})
+        return Detail(customer, stats, list(items.values()) if customer.state == "live" else [])
 
     def create(self, owner_id: str, values: Mapping[str, Any], request: IdempotentRequest | None) -> Outcome:
         """Raises `CustomerIdTaken`."""
@@ -126,12 +140,12 @@ class Repository:
     def delete(self, id: str, owner_id: str | None, precondition: Precondition) -> None:
         """Soft delete: hidden until restored or purged, for which `purge_at` says when it is due.
 
-        A deleted record stays as it is.
+        Its targets go with it. A deleted record stays as it is.
         """
         customer = self.get(id, owner_id, include_deleted=True)
         for attempt in range(CONTENTION_ATTEMPTS):
             if customer.state == "deleted":
-                return
+                return cascade.settle(self._table, id, customer.deleted_at)
             precondition(customer)
             now = self._after(customer)
             due = datetime.fromisoformat(now) + timedelta(days=self._retention_days)
@@ -149,13 +163,21 @@ class Repository:
             except Cancelled:
                 customer = self._visible(self._again(id, attempt), owner_id, include_deleted=True)
             else:
-                return
+                return cascade.settle(self._table, id, deleted.deleted_at)
         raise Unavailable
 
     def restore(
         self, id: str, owner_id: str | None, precondition: Precondition, request: IdempotentRequest | None
     ) -> Outcome:
-        """A live record stays as it is."""
+        """Brings back the record, and those of its targets that its delete took. A live record stays as it is."""
+        outcome = self._restore(id, owner_id, precondition, request)
+        if outcome.customer.state == "live":  # a replay shows the record as it is by now
+            cascade.settle(self._table, id, None)
+        return outcome
+
+    def _restore(
+        self, id: str, owner_id: str | None, precondition: Precondition, request: IdempotentRequest | None
+    ) -> Outcome:
         customer = self.get(id, owner_id, include_deleted=True)
         for attempt in range(CONTENTION_ATTEMPTS):
             try:
@@ -178,8 +200,10 @@ class Repository:
                 customer = self._visible(self._again(id, attempt), owner_id, include_deleted=True)
         raise Unavailable
 
-    def purge(self, id: str, owner_id: str | None, precondition: Precondition) -> None:
+    def purge(self, id: str, owner_id: str | None, precondition: Precondition) -> bool:
         """Remove every trace, in two phases; a purge that was killed between them is finished by the next one.
+
+        False if another purge, at the same time, came to the end first.
 
         First one transaction makes the record unreachable, frees its customer_id, corrects the counts and leaves a mark
         for search caches. Then go the other items of its collection and its idempotency records, the header last.
@@ -204,6 +228,18 @@ class Repository:
             else:
                 return self._sweep(rest)
         raise Unavailable
+
+    def due(self, now: datetime) -> Iterator[Sequence[str]]:
+        """The ids of what is due for purge, in lots; those first whose purge has begun."""
+        for first, last in ((HALF_PURGED, HALF_PURGED), ("1", keys.timestamp(now))):
+            for shard in range(keys.PURGE_SHARDS):
+                pages = self._table.pages(
+                    IndexName=keys.BY_PURGE.name,
+                    KeyConditionExpression="purge_shard = :shard AND purge_at BETWEEN :first AND :last",
+                    ProjectionExpression="pk",
+                    values={":shard": str(shard), ":first": first, ":last": last},
+                )
+                yield from ([keys.id_of(item["pk"]) for item in page.items] for page in pages)
 
     def api_key(self, key_id: str) -> Item | None:
         return self._table.get(keys.api_key(key_id))
@@ -293,7 +329,7 @@ class Repository:
         expires_at = int((now + timedelta(hours=TOMBSTONE_HOURS)).timestamp())
         return {**keys.tombstone(customer.owner_id, keys.timestamp(now), customer.id), "expires_at": expires_at}
 
-    def _sweep(self, header: Item) -> None:
+    def _sweep(self, header: Item) -> bool:
         """Second phase of a purge: the header goes last, so that a sweep that was killed is found again."""
         own = {"pk": header["pk"], "sk": header["sk"]}
         collection = self._table.pages(
@@ -308,7 +344,12 @@ class Repository:
                     self._forget(header["id"], record)
             self._table.delete_all([key for key in page.items if key != own])
         self._drop_zeros(keys.count(header["owner_id"], header["id"]))  # a status may be somebody's words
-        self._table.delete_all([own])
+        end = Write("Delete", key=own, condition="attribute_exists(pk)")  # so that it is counted once who ended it
+        try:
+            self._table.transact({"customer": end})
+        except Cancelled:
+            return False
+        return True
 
     def _forget(self, id: str, record: keys.Key) -> None:
         """Delete an idempotency record, unless its key has been used again since, for another customer."""
@@ -375,21 +416,10 @@ def _unmoved(customer: Customer) -> Write:
 
 def _advance(before: Customer, after: Customer) -> Write:
     """Take a record from the version that was read to the next one, touching only what differs."""
-    old, new = before.item(), after.item()
-    sets = {name: value for name, value in new.items() if value is not None and value != old[name]}
-    removes = [name for name, value in new.items() if value is None and old[name] is not None]
-    clauses = {
-        "SET": [f"#{name} = :{name}" for name in sets],
-        "REMOVE": [f"#{name}" for name in removes],
-    }
-    return Write(
-        "Update",
-        key=keys.customer(before.id),
-        update=" ".join(f"{verb} {', '.join(items)}" for verb, items in clauses.items() if items),
-        condition="version = :read",
-        names={f"#{name}": name for name in [*sets, *removes]},
-        values={":read": before.version, **{f":{name}": value for name, value in sets.items()}},
-    )
+    old = before.item()
+    changes = {name: value for name, value in after.item().items() if value != old[name]}
+    read = {":read": before.version}
+    return Write.changing(keys.customer(before.id), changes, condition="version = :read", values=read)
 
 
 def _half_purged(customer: Customer, now: str) -> Item:

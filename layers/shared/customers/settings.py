@@ -39,6 +39,10 @@ class Settings(_FromEnvironment):
     max_body_bytes: Annotated[int, Field(ge=1_024)] = 65_536
 
 
+class InboxSettings(_FromEnvironment):
+    dead_letter_queue_url: AnyHttpUrl
+
+
 class AuthSettings(_FromEnvironment):
     """At least one of a shared secret, a key set or `API_KEYS_ONLY` must be configured.
 

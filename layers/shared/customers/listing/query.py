@@ -20,7 +20,7 @@ from customers import keys
 from customers.errors import Invalid
 from customers.keys import ABSENT, State
 
-MAX_STATUSES = 50  # of one filter: each may be a range of keys of its own, and IN takes 100 values
+MAX_WORDS = 50  # of one filter: each may be a range of keys of its own, and IN takes 100 values
 
 _HOURS_MINUTES = r"(?:[01]\d|2[0-3]):[0-5]\d"
 # RFC 3339, section 5.6, or a day. No zone is UTC. A space may stand for the + that it was before a URL was decoded.
@@ -50,9 +50,9 @@ def _owner(value: str) -> str:
     return value
 
 
-def _few_statuses(value: str) -> str:
-    if len(_statuses(value)) > MAX_STATUSES:
-        raise PydanticCustomError("too_long", f"Input should name at most {MAX_STATUSES} statuses")
+def _few_words(value: str) -> str:
+    if len(words(value)) > MAX_WORDS:
+        raise PydanticCustomError("too_long", f"Input should have at most {MAX_WORDS} entries")
     return value
 
 
@@ -86,26 +86,28 @@ def _last_instant(text: str, info: ValidationInfo) -> str:
     return last
 
 
+Words = Annotated[str, AfterValidator(_few_words)]  # see `words`
+Limit = Annotated[int, Field(ge=1, le=200)]
+Offset = Annotated[int, Field(ge=0)]
+DateFrom = Annotated[str, AfterValidator(_first_instant)]
+DateTo = Annotated[str, AfterValidator(_last_instant)]  # stands below `date_from`, which it is compared with
+
+
 class ListParameters(BaseModel):
     """The query parameters of GET /customers, as OpenAPI describes them."""
 
-    status: Annotated[str, AfterValidator(_few_statuses)] | None = None
+    status: Words | None = None
     include_deleted: bool = False
     only_deleted: bool = False
-    limit: Annotated[int, Field(ge=1, le=200)] = 10
-    offset: Annotated[int, Field(ge=0)] = 0
+    limit: Limit = 10
+    offset: Offset = 0
     q: str | None = None
     sort_field: Annotated[str, AfterValidator(_known_sort_field)] | None = None
     sort_dir: Literal["asc", "desc"] = "desc"
     include_aggregations: bool = False
-    date_from: Annotated[str, AfterValidator(_first_instant)] | None = None
-    date_to: Annotated[str, AfterValidator(_last_instant)] | None = None  # below date_from, which it is compared with
+    date_from: DateFrom | None = None
+    date_to: DateTo | None = None
     owner_id: Annotated[str, AfterValidator(_owner), WithJsonSchema(OWNER_SCHEMA)] | None = None
-
-    @classmethod
-    def optional(cls) -> set[str]:
-        """The parameters that have no default; blank, they count as absent."""
-        return {name for name, field in cls.model_fields.items() if field.default is None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,20 +157,14 @@ def parse(params: Mapping[str, str], *, owner_id: str, is_admin: bool) -> ListQu
 
     Raises `Invalid` with every problem.
     """
-    absent = {name for name in ListParameters.optional() if not params.get(name, "").strip()}
-    if not is_admin:
-        absent.add("owner_id")
-    try:
-        given = ListParameters.model_validate({name: params[name] for name in params.keys() - absent})
-    except ValidationError as error:
-        raise Invalid.of(error, "query") from None
-    terms = tuple(dict.fromkeys(keys.fold(given.q or "").split()))  # split after: some characters fold to a space
+    given = validated(ListParameters, params if is_admin else {n: p for n, p in params.items() if n != "owner_id"})
+    terms = terms_of(given.q)
     states: tuple[State, ...] = ("live", "deleted") if given.include_deleted else ("live",)
     return ListQuery(
         owner_id=given.owner_id if is_admin else owner_id,
         by_admin=is_admin,
         states=("deleted",) if given.only_deleted else states,
-        statuses=_statuses(given.status or ""),
+        statuses=words(given.status),
         date_from=given.date_from,
         date_to=given.date_to,
         q=given.q if terms else None,
@@ -181,10 +177,27 @@ def parse(params: Mapping[str, str], *, owner_id: str, is_admin: bool) -> ListQu
     )
 
 
-def _statuses(text: str) -> tuple[str, ...]:
+def validated[Parameters: BaseModel](model: type[Parameters], params: Mapping[str, str]) -> Parameters:
+    """The parameters that `model` has; one that has no default is absent when it is blank.
+
+    Raises `Invalid` with every problem.
+    """
+    absent = {n for n, field in model.model_fields.items() if field.default is None and not params.get(n, "").strip()}
+    try:
+        return model.model_validate({name: params[name] for name in params.keys() - absent})
+    except ValidationError as error:
+        raise Invalid.of(error, "query") from None
+
+
+def terms_of(q: str | None) -> tuple[str, ...]:
+    """The folded terms of a search. Split after folding: some characters fold to a space."""
+    return tuple(dict.fromkeys(keys.fold(q or "").split()))
+
+
+def words(text: str | None) -> tuple[str, ...]:
     """The keys of a status filter's entries: `vip, "a,b", null` are three, the last of them the unset status."""
     found = list[str]()
-    for entry in _ENTRY.finditer(text):
+    for entry in _ENTRY.finditer(text or ""):
         quoted, plain = entry.groups()
         if quoted is not None:
             found.append(keys.status_key(quoted.replace('""', '"')))

@@ -36,7 +36,7 @@ def read(
         ]
         start: Item | None = None
         if plan.skips == "a count" and skip > READ_PAST:
-            counted, start = _count_past(table, requests[0], skip)
+            counted, start = count_past(table, requests[0], skip)
             skip -= counted
             if start is None:
                 continue
@@ -50,7 +50,7 @@ def read(
     return entries
 
 
-def _count_past(table: Table, asked: dict[str, Any], skip: int) -> tuple[int, Item | None]:
+def count_past(table: Table, asked: dict[str, Any], skip: int) -> tuple[int, Item | None]:
     """How many entries were passed, at most `skip`, and the key to go on from (None: the range has no more)."""
     passed, start = 0, None
     while passed < skip:
