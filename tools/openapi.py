@@ -1,11 +1,6 @@
-"""Writes docs/openapi.json from the models, the routes of template.yaml and the words of `tools.operations`.
+"""docs/openapi.json, from the models, the routes of template.yaml and the words of `tools.operations`."""
 
-`python -m tools.openapi` writes; with `--check` it fails if the file is not what it would write.
-"""
-
-import json
 import re
-import sys
 import tomllib
 from http import HTTPStatus
 from pathlib import Path
@@ -99,7 +94,7 @@ def generate() -> Json:
         },
         "servers": [{"url": "/"}],
         "security": [{"bearerAuth": []}, {"apiKeyAuth": []}],
-        "tags": [{"name": "customers", "description": "Customers: create, read, change, delete, restore, purge."}],
+        "tags": [{"name": "customers", "description": "Customers, their campaigns and their activity."}],
         "paths": paths,
         "components": {
             "securitySchemes": {
@@ -115,10 +110,6 @@ def generate() -> Json:
             "schemas": _schemas(),
         },
     }
-
-
-def written() -> str:
-    return json.dumps(generate(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _operation(function: str, method: str, path: str) -> Json:
@@ -153,10 +144,12 @@ def _operation(function: str, method: str, path: str) -> Json:
 
 
 def _query(model: type[BaseModel] | None) -> list[Json]:
-    fields = model.model_json_schema()["properties"] if model else {}
+    if not model:
+        return []
+    words = PARAMETERS[model]
     return [
-        {"name": name, "in": "query", "required": False, "description": PARAMETERS[name], "schema": _never_null(schema)}
-        for name, schema in fields.items()
+        {"name": name, "in": "query", "required": False, "description": words[name], "schema": _never_null(schema)}
+        for name, schema in model.model_json_schema()["properties"].items()
     ]
 
 
@@ -267,20 +260,3 @@ def _never_null(schema: Json) -> Json:
 def _ref(kind: str, of: type[BaseModel] | str) -> Json:
     name = of if isinstance(of, str) else re.sub(r"\W", "_", of.__name__)
     return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def main(arguments: list[str]) -> str | None:
-    """What is wrong, or None."""
-    text = written()
-    if arguments == ["--check"]:
-        if not DOCUMENT.exists() or DOCUMENT.read_text() != text:
-            return "docs/openapi.json is not what models and routes say: run `python -m tools.openapi` and commit it."
-        return None
-    if arguments:
-        return "usage: python -m tools.openapi [--check]"
-    DOCUMENT.write_text(text)
-    return None
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

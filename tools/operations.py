@@ -3,10 +3,10 @@
 `OPERATIONS` is by function, `ERRORS` by class of error; `tools.openapi` puts both together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -26,13 +26,20 @@ from customers.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from customers.listing import ListParameters
+from customers.events import CallUpserted, CampaignUpserted, Detail, MessageSent, TargetUpserted
+from customers.listing import ActivityParameters, CampaignParameters, ListParameters
+from customers.listing.campaigns import CAMPAIGNS_OF_DETAIL
 from customers.listing.query import MAX_WORDS
 from customers.models import (
+    TARGET_COUNTERS,
+    ActivityOut,
+    ActivityType,
+    CampaignOut,
+    CampaignStatus,
     Customer,
     CustomerCreate,
+    CustomerDetailCampaignOut,
     CustomerDetailOut,
-    CustomerDetailStatsOut,
     CustomerOut,
     CustomerUpdate,
     DeleteQuery,
@@ -41,6 +48,7 @@ from customers.models import (
     PaginatedResponse,
     RecordQuery,
 )
+from tools import event_schemas
 
 REQUEST_ID = "Zx3p9jPzliAEPTA="  # as API Gateway makes them
 
@@ -51,6 +59,9 @@ Customers, each owned by one principal. `id` is the record's own UUID, which the
 **Credentials.** A JSON Web Token (`Authorization: Bearer …`) or an API key (`X-API-Key`). If both are sent, both \
 must hold and name the same principal. You see your own customers, an administrator everybody's; somebody else's \
 customer is a 404.
+
+**Campaigns and activity** are told by other services, as events, and only read here. What was told a moment ago may \
+not be seen yet.
 
 **Text** is trimmed, and blank text is null. A response leaves out what has no value, except `deleted_at`. Times are \
 RFC 3339 in UTC.
@@ -67,6 +78,13 @@ BAD_ID = Invalid.at("path", "customer_id", msg="Input should be a valid UUID", k
 NO_CUSTOMER_ID = Invalid.at("body", "customer_id", msg="Field required", kind="missing")
 NOT_JSON = Invalid.at("body", msg="JSON decode error: expected value at line 1 column 1", kind="json_invalid")
 LIMIT_TOO_HIGH = Invalid.at("query", "limit", msg="Input should be less than or equal to 200", kind="less_than_equal")
+UNKNOWN_STATUS = Invalid.at(
+    "query", "status", msg=f"Input should be some of: {', '.join(get_args(CampaignStatus))}", kind="enum"
+)
+UNKNOWN_TYPE = Invalid.at(
+    "query", "type", msg=f"Input should be some of: {', '.join(get_args(ActivityType))}", kind="enum"
+)
+REVERSED_DATES = Invalid.at("query", "date_to", msg="Input should not be before date_from", kind="date_range")
 NO_CREDENTIAL = Unauthorized("Send an access token or an API key")
 # An example of each error, and when it is answered.
 ERRORS: Mapping[type[ApiError], tuple[ApiError, str]] = {
@@ -106,11 +124,46 @@ ZOE = Customer(
 SHOWN = CustomerOut.of(ZOE, show_owner=False)
 CREATED = CustomerOut.of(replace(ZOE, updated_at=ZOE.created_at, version=1), show_owner=False)
 UPDATED = CustomerOut.of(ZOE.changed("2026-02-05T08:00:00.917004Z", status="won", phone=None), show_owner=False)
-SORT = {"field": "created_at", "direction": "desc"}
+
+
+def _told[Told: Detail](model: type[Told], **of_zoe: str | None) -> Told:
+    """The event in events/, told of Zoë."""
+    return model.model_validate({**event_schemas.example(model.__name__), "customer": ZOE.id, **of_zoe})
+
+
+CAMPAIGN = _told(CampaignUpserted)
+TARGET = _told(TargetUpserted)
+CALL = _told(CallUpserted, external_to=ZOE.phone)
+EMAIL = _told(MessageSent, external_to=ZOE.email)
+# What is known of Zoë by these four.
+STATS = {
+    "calls_total": 1,
+    "calls_answered": 1,
+    "emails_sent": 1,
+    "last_contact": EMAIL.item()["sk"],
+    "last_call": CALL.item(),
+}
+COUNTED_TARGET = {
+    "enrolment": TARGET.told(),
+    "calls_made": 1,
+    "email_sent": 1,
+    "last_contact": EMAIL.item()["sk"],
+    "last_email": EMAIL.item()["sk"],
+}
+
+
+def _page(data: list[BaseModel], *, sort_field: str, **query: Any) -> Mapping[str, Any]:
+    """The first page, which is the only one."""
+    sort = {"field": sort_field, "direction": "desc"}
+    return {
+        "data": [each.model_dump(mode="json", exclude_unset=True) for each in data],
+        "meta": {"total": len(data), "limit": 10, "offset": 0, "sort": sort},
+        "query": {**query, "sort": sort},
+    }
+
+
 PAGE = {
-    "data": [SHOWN.model_dump(exclude_unset=True)],
-    "meta": {"total": 1, "limit": 10, "offset": 0, "sort": SORT},
-    "query": {"q": "muller", "filters": {"status": ["lead"]}, "sort": SORT},
+    **_page([SHOWN], sort_field="created_at", q="muller", filters={"status": ["lead"]}),
     "aggregations": {"quick_filters": {"all": 3, "deleted": 1, "status:none": 2, "status:lead": 1}, "extra": {}},
 }
 
@@ -220,9 +273,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "delete_customer": Operation(
         summary="Delete or purge a customer",
         description=(
-            "Soft delete: the customer is hidden until it is restored or purged. "
-            "Deleting a deleted customer changes nothing. With `purge=true`, which needs the scope `customers:purge` "
-            "too, a live or deleted customer is removed with every trace and its `customer_id` is free again."
+            "Soft delete: the customer is hidden, and with it its enrolments in campaigns, until it is restored or "
+            "purged. Deleting a deleted customer changes nothing. A deleted customer is purged when its retention "
+            "ends, if the service has one. With `purge=true`, which needs the scope `customers:purge` too, a live or "
+            "deleted customer is purged at once: it is removed with every trace, and its `customer_id` is free again."
         ),
         scope="customers:write",
         query=DeleteQuery,
@@ -234,22 +288,60 @@ OPERATIONS: Mapping[str, Operation] = {
     "get_customer_detail": Operation(
         summary="Get a customer's detail",
         description=(
-            "One customer with its statistics, its last call and its campaigns: zero and empty until activity is "
-            "recorded. A deleted one is shown with `include_deleted=true` only."
+            "One customer with its statistics, its last call and its campaigns: the newest enrolments first, at most "
+            f"{CAMPAIGNS_OF_DETAIL}; `GET /customers/{{customer_id}}/campaigns` lists all. A campaign that is deleted, "
+            "or not yet told, is left out. A deleted customer is shown with `include_deleted=true` only, and without "
+            "campaigns."
         ),
         scope="customers:read",
         query=DetailQuery,
         success="The customer's detail.",
         response=CustomerDetailOut,
-        response_example=CustomerDetailOut.model_construct(
-            customer=SHOWN, stats=CustomerDetailStatsOut.of({}), campaigns=[]
+        response_example=CustomerDetailOut.of(
+            SHOWN, STATS, [CustomerDetailCampaignOut.of(COUNTED_TARGET, CAMPAIGN.told())]
         ),
         errors=(CustomerNotFound, CustomerDeleted),
+    ),
+    "list_customer_campaigns": Operation(
+        summary="List a customer's campaigns",
+        description=(
+            "One page of the campaigns that a customer is enrolled in; ties in the sort are broken by `id`. A campaign "
+            "that is deleted, or not yet told, is left out. A deleted customer is enrolled in none: with "
+            "`include_deleted=true` its list is empty. There are no `aggregations`."
+        ),
+        scope="customers:read",
+        query=CampaignParameters,
+        success="A page of campaigns.",
+        response=PaginatedResponse[CampaignOut],
+        response_example=_page(
+            [CampaignOut.of(CAMPAIGN.told())], sort_field="created_at", q="renewal", filters={"status": ["running"]}
+        ),
+        errors=(CustomerNotFound, CustomerDeleted),
+        invalid=(BAD_ID, LIMIT_TOO_HIGH, UNKNOWN_STATUS),
+    ),
+    "list_customer_activity": Operation(
+        summary="List a customer's activity",
+        description=(
+            "One page of a customer's timeline: its calls, with their analysis, its WhatsApp messages and its emails, "
+            "the latest `occurred_at` first. Planned calls are in it too. Without filters and dates `total` is what "
+            "the statistics of the customer's detail count; with them everything in the range of dates is read, which "
+            "takes longer the more it is. There are no `aggregations`."
+        ),
+        scope="customers:read",
+        query=ActivityParameters,
+        success="A page of activity.",
+        response=PaginatedResponse[ActivityOut],
+        response_example=_page(
+            [ActivityOut.of(EMAIL.item()), ActivityOut.of(CALL.item())], sort_field="occurred_at", filters={}
+        ),
+        errors=(CustomerNotFound, CustomerDeleted),
+        invalid=(BAD_ID, LIMIT_TOO_HIGH, UNKNOWN_TYPE, REVERSED_DATES),
     ),
     "restore_customer": Operation(
         summary="Restore a deleted customer",
         description=(
-            "Brings a deleted customer back. Restoring a live one changes nothing. A deleted customer keeps its "
+            "Brings a deleted customer back, and with it its enrolments in campaigns, but for those that have been "
+            "removed from their campaign. Restoring a live one changes nothing. A deleted customer keeps its "
             "`customer_id`, so that a restore never conflicts."
         ),
         scope="customers:write",
@@ -263,31 +355,75 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
 }
 
-SORT_FIELDS = ", ".join(f"`{name}`" for name in keys.SORT_INDEXES)
 STRAY = "Taken from clients that send it; must be a UUID and changes nothing."
-PARAMETERS: Mapping[str, str] = {
-    **dict.fromkeys(RecordQuery.model_fields, STRAY),
-    "status": (
-        f"At most {MAX_WORDS} comma-separated statuses, compared without case and accents; `null` stands for "
-        'customers without one. Quote what would mean something else, with quotes in it doubled: `"a,b"`, `"null"`.'
-    ),
-    "include_deleted": "Show deleted customers too.",
-    "only_deleted": "Show deleted customers only; wins over `include_deleted`.",
-    "limit": "Customers on a page.",
-    "offset": "Customers to skip.",
-    "q": (
-        "Terms that must all occur, without regard to case and accents, in `name`, `surname`, `email` or "
-        "`customer_id`; a term of digits also in the digits of `phone`. `%` and `*` stand for themselves."
-    ),
-    "sort_field": f"One of {SORT_FIELDS}; `created_at` if absent.",
-    "sort_dir": "Direction of the sort.",
-    "include_aggregations": "Add the counts of the quick filters.",
-    "date_from": "Created at this time or later: RFC 3339, or YYYY-MM-DD for the start of that day. No zone is UTC.",
-    "date_to": "Created at this time or earlier: RFC 3339, or YYYY-MM-DD for the end of that day. No zone is UTC.",
-    "owner_id": "For administrators: only this owner's customers. Ignored for others.",
-    "purge": "Remove every trace instead of hiding. Needs the scope `customers:purge`.",
+STRAY_IDS = dict.fromkeys(RecordQuery.model_fields, STRAY)
+DELETED_TOO = {"include_deleted": "Show a deleted customer too."}
+SORT_DIR = {"sort_dir": "Direction of the sort."}
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _paging(things: str) -> Mapping[str, str]:
+    return {"limit": f"{things} on a page.", "offset": f"{things} to skip."}
+
+
+def _words(things: str, *, null: str) -> str:
+    return (
+        f"At most {MAX_WORDS} comma-separated {things}, compared without case and accents; `null` stands for "
+        f'{null}. Quote what would mean something else, with quotes in it doubled: `"a,b"`, `"null"`.'
+    )
+
+
+def _dates(happened: str) -> Mapping[str, str]:
+    rest = "RFC 3339, or YYYY-MM-DD for the {} of that day. No zone is UTC."
+    return {
+        "date_from": f"{happened} at this time or later: {rest.format('start')}",
+        "date_to": f"{happened} at this time or earlier: {rest.format('end')}",
+    }
+
+
+# The words about a query's parameters, by its model.
+PARAMETERS: Mapping[type[BaseModel], Mapping[str, str]] = {
+    ListParameters: {
+        "status": _words("statuses", null="customers without one"),
+        "include_deleted": "Show deleted customers too.",
+        "only_deleted": "Show deleted customers only; wins over `include_deleted`.",
+        **_paging("Customers"),
+        "q": (
+            "Terms that must all occur, without regard to case and accents, in `name`, `surname`, `email` or "
+            "`customer_id`; a term of digits also in the digits of `phone`. `%` and `*` stand for themselves."
+        ),
+        "sort_field": f"One of {_code(keys.SORT_INDEXES)}; `created_at` if absent.",
+        **SORT_DIR,
+        "include_aggregations": "Add the counts of the quick filters.",
+        **_dates("Created"),
+        "owner_id": "For administrators: only this owner's customers. Ignored for others.",
+    },
+    RecordQuery: STRAY_IDS,
+    DetailQuery: DELETED_TOO,
+    GetQuery: STRAY_IDS | DELETED_TOO,
+    DeleteQuery: {"purge": "Remove every trace instead of hiding. Needs the scope `customers:purge`."},
+    CampaignParameters: {
+        "status": f"Comma-separated, of {_code(get_args(CampaignStatus))}; all if absent.",
+        "include_deleted": "Answer for a deleted customer too: with an empty list.",
+        **_paging("Campaigns"),
+        "q": "Terms that must all occur in `name`, without regard to case and accents.",
+        "sort_field": "`created_at` if absent.",
+        **SORT_DIR,
+    },
+    ActivityParameters: {
+        "type": f"Comma-separated, of {_code(get_args(ActivityType))}; all if absent.",
+        "status": _words("statuses", null="none, which no activity has"),
+        "outcome": _words("outcomes", null="activity without one"),
+        "include_deleted": "Show the activity of a deleted customer too.",
+        **_paging("Entries"),
+        **_dates("Occurred"),
+    },
 }
 CUSTOMER_ID = "Your own key for the customer, unique among your customers."
+GREATER = "What the campaign's service has told or what has been recorded here, whichever is greater."
 PROPERTIES: Mapping[str, Mapping[str, str]] = {
     "AggregationsOut": {
         "quick_filters": (
@@ -306,7 +442,32 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
         "version": "Moves with every change. The `ETag` is made from it.",
         "owner_id": "Whose customer it is; shown to administrators only.",
     },
-    "MetaOut": {"total": "Customers on all pages together."},
+    "MetaOut": {"total": "Entries on all pages together."},
+    "CustomerDetailOut": {
+        "last_call": "The call that stands last in the timeline; it may be one that is only planned.",
+    },
+    "CustomerDetailStatsOut": {
+        "calls_total": "All calls, planned ones included. How they ended is counted by the six that follow.",
+        "last_contacted_at": "When the latest call was made, or the latest message sent.",
+    },
+    "CustomerDetailCampaignOut": {
+        "target_id": "The id of the enrolment.",
+        **dict.fromkeys(TARGET_COUNTERS.values(), GREATER),
+        "last_contacted_at": GREATER,
+        "last_email_at": GREATER,
+        **{
+            name: event_schemas.PROPERTIES_OF["TargetUpserted"][name]
+            for name in ("last_conv_id", "analysis_updated_at")
+        },
+    },
+    "ActivityOut": {
+        "id": "The provider's id; unique among the customer's activity of this type.",
+        "occurred_at": (
+            "Of a call the time of its dispatch, else of its end, else the one that it is scheduled for; of a message "
+            "the time when it was sent."
+        ),
+        "campaign_id": "The campaign that it belongs to, if any.",
+    },
 }
 
 ETAG = {"type": "string", "pattern": r'^"v[1-9][0-9]*"$'}

@@ -1,5 +1,6 @@
 """What each write costs in the engine's own figures, and that the README says the same."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.engine.ledger import Ledger
-from tests.handlers import OPERATIONS
+from tests.handlers import OPERATIONS, Context
+from tests.handlers import event as example
 from tools.template import ROOT
 
 pytestmark = pytest.mark.skipif(
@@ -48,6 +50,25 @@ def restore(ledger: Ledger) -> Callable[[], Any]:
     return lambda: ledger.call("restore_customer", id)
 
 
+def told(detail_type: str, **changes: Any) -> Prepare:
+    """An event of a customer that is enrolled in the event's campaign already."""
+
+    def prepare(ledger: Ledger) -> Callable[[], Any]:
+        id = create(ledger)().id
+        record(ledger, "TargetUpserted", id)
+        return lambda: record(ledger, detail_type, id, **changes)
+
+    return prepare
+
+
+def record(ledger: Ledger, detail_type: str, id: str, **changes: Any) -> None:
+    event = example(detail_type)
+    event["detail"] |= {"customer": id, **changes}
+    message = {"messageId": "m", "body": json.dumps(event)}
+    answer = ledger.api.app("record_activity").lambda_handler({"Records": [message]}, Context())
+    assert answer == {"batchItemFailures": []}
+
+
 WRITES: Mapping[str, Prepare] = {
     "create": create,
     "update of a name": update({"name": "Bob"}),
@@ -55,6 +76,9 @@ WRITES: Mapping[str, Prepare] = {
     "delete": delete,
     "restore": restore,
     "purge of a live one": purge,
+    "event: an enrolment that has changed": told("TargetUpserted", updated_at="2026-03-01T00:00:00Z"),
+    "event: a new call of a campaign": told("CallUpserted"),
+    "event: a new message of no campaign": told("MessageSent", campaign_id=None),
 }
 
 
@@ -73,6 +97,7 @@ def consumed(ledger: Ledger) -> Iterator[list[float]]:
             units.append(parsed["ConsumedCapacity"]["CapacityUnits"])
 
     clients = [ledger.api.app(operation).service.table._client for operation in OPERATIONS]
+    clients.append(ledger.api.app("record_activity").inbox.table._client)
     for client in clients:
         client.meta.events.register("provide-client-params.dynamodb", ask, "ask")
         client.meta.events.register("after-call.dynamodb", note, "note")

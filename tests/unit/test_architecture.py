@@ -8,10 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.handlers import OPERATIONS, event
+from tests.handlers import FUNCTIONS, OPERATIONS, event
+from tools.openapi import routes
 from tools.template import ROOT, resources
 
 LONGEST_HANDLER = 40
+STARTED_BY = {"record_activity": "events", "purge_customers": "schedule"}  # the functions without a route
+
+
+def route(function: str) -> str:
+    method, path = routes()[function]
+    return f"{method.upper()} {path}"
 
 
 def test_imports_go_the_way_of_a_request() -> None:
@@ -23,25 +30,39 @@ def test_imports_go_the_way_of_a_request() -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_handler_is_one_screen(operation: str) -> None:
-    lines = (ROOT / f"functions/{operation}/app.py").read_text().splitlines()
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_handler_is_one_screen(function: str) -> None:
+    lines = (ROOT / f"functions/{function}/app.py").read_text().splitlines()
     assert len(lines) <= LONGEST_HANDLER
 
 
+def test_the_template_has_each_function_once_and_no_other() -> None:
+    places = [each["CodeUri"] for each in resources("AWS::Serverless::Function").values()]
+    assert sorted(places) == [f"functions/{function}/" for function in FUNCTIONS]
+
+
+def test_a_function_is_called_over_http_or_by_what_the_readme_says() -> None:
+    assert set(FUNCTIONS) == {*OPERATIONS, *STARTED_BY}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_has_a_recorded_event(function: str) -> None:
+    recorded = event(function)
+    assert recorded.get("routeKey") == (route(function) if function in OPERATIONS else None)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_has_a_row_in_the_readme(function: str) -> None:
+    second = f"`{route(function)}`" if function in OPERATIONS else STARTED_BY[function]
+    row = rf"^\| `{function}` \| {re.escape(second)} \|"
+    assert re.search(row, (ROOT / "README.md").read_text(), re.MULTILINE), row
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_function_is_in_the_template_the_events_the_readme_and_the_openapi_document(operation: str) -> None:
-    (function,) = (
-        each for each in resources("AWS::Serverless::Function").values() if each["CodeUri"] == f"functions/{operation}/"
-    )
-    (route,) = (each["Properties"] for each in function["Events"].values() if each["Type"] == "HttpApi")
-    method, path = route["Method"].upper(), route["Path"]
-    assert event(operation)["routeKey"] == f"{method} {path}"
-    assert re.search(
-        rf"^\| `{operation}` \| `{method} {re.escape(path)}` \|", (ROOT / "README.md").read_text(), re.MULTILINE
-    )
+def test_every_operation_is_in_the_openapi_document(operation: str) -> None:
+    method, path = routes()[operation]
     document = json.loads((ROOT / "docs/openapi.json").read_text())
-    assert document["paths"][path][method.lower()]["operationId"].startswith(operation)
+    assert document["paths"][path][method]["operationId"].startswith(operation)
 
 
 def test_no_module_is_named_after_nothing() -> None:

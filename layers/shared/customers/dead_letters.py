@@ -19,5 +19,5 @@ class DeadLetters:
 
     def send(self, letter: Mapping[str, Any]) -> None:
         """Raises botocore's `ClientError` and `BotoCoreError`."""
-        self._client = self._client or boto3.client("sqs", config=_CONFIG)  # type: ignore[call-overload]
+        self._client = self._client or boto3.client("sqs", config=_CONFIG)
         self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(letter))

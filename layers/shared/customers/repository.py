@@ -56,7 +56,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class CustomerDetail:
     customer: Customer
     stats: Item
     targets: Sequence[Item]
@@ -76,15 +76,15 @@ class Repository:
     def get(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> Customer:
         return self._visible(self._table.get(keys.customer(id)), owner_id, include_deleted=include_deleted)
 
-    def detail(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> Detail:
+    def detail(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> CustomerDetail:
         """A customer with its statistics and its targets, of which a deleted one has none."""
         return self._detail(id, owner_id, last=keys.TARGETS + ABSENT, include_deleted=include_deleted)
 
-    def summary(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> Detail:
+    def summary(self, id: str, owner_id: str | None, *, include_deleted: bool = False) -> CustomerDetail:
         """A customer with its statistics only."""
         return self._detail(id, owner_id, last=keys.STATS, include_deleted=include_deleted)
 
-    def _detail(self, id: str, owner_id: str | None, *, last: str, include_deleted: bool) -> Detail:
+    def _detail(self, id: str, owner_id: str | None, *, last: str, include_deleted: bool) -> CustomerDetail:
         pages = self._table.pages(
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
             values={":pk": keys.customer(id)["pk"], ":first": keys.customer(id)["sk"], ":last": last},
@@ -93,7 +93,7 @@ class Repository:
         items = {item["sk"]: item for page in pages for item in page.items}
         customer = self._visible(items.pop(keys.customer(id)["sk"], None), owner_id, include_deleted=include_deleted)
         stats = items.pop(keys.STATS, {})
-        return Detail(customer, stats, list(items.values()) if customer.state == "live" else [])
+        return CustomerDetail(customer, stats, list(items.values()) if customer.state == "live" else [])
 
     def create(self, owner_id: str, values: Mapping[str, Any], request: IdempotentRequest | None) -> Outcome:
         """Raises `CustomerIdTaken`."""
