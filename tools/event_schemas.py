@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from customers.events import DETAIL_TYPES, RESULTS, Detail
+from customers.events import DETAIL_TYPES, PLANNED, RESULTS, Detail
 from tools.template import ROOT
 
 DIRECTORY = ROOT / "docs/events"
@@ -19,6 +19,7 @@ type Json = dict[str, Any]
 
 WHOLE = "It tells all that is so, not what has changed: a field that is absent has no value. Other fields are ignored."
 NEWER = "Of two events of the same {thing} the one with the later time is believed, whatever the order of arrival."
+_PLANNED = ", ".join(f"`{word}`" for word in sorted(PLANNED))
 _RESULTS = f"{', '.join(f'`{word}`' for word in RESULTS[:-1])} and `{RESULTS[-1]}`"
 _GREATER = "By the count of the campaign's service; where more have been recorded here, that number is shown."
 _LATER = "As the campaign's service knows it; where a later one has been recorded here, that is shown."
@@ -65,7 +66,11 @@ PROPERTIES_OF: Mapping[str, Mapping[str, str]] = {
     },
     "CallUpserted": {
         "id": "The provider's id: what has it is the same call.",
-        "status": "Where the call stands. Counted as the outcome is, if that is none of the words that are counted.",
+        "status": (
+            "Where the call stands. Counted as the outcome is, if that is none of the words that are counted. A call "
+            "with neither `dispatched_at` nor `finished_at` is taken for one that was made, unless its status is one "
+            f"of {_PLANNED}."
+        ),
         "outcome": f"How the call ended. {_RESULTS} are counted, in any case and with a space or a hyphen for `_`.",
         "scheduled_at": "When it is to be made. Its place in the timeline, until one of the two that follow is known.",
         "dispatched_at": "When it was sent on its way. Its place in the timeline.",

@@ -444,7 +444,7 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
     },
     "MetaOut": {"total": "Entries on all pages together."},
     "CustomerDetailOut": {
-        "last_call": "The call that stands last in the timeline; it may be one that is only planned.",
+        "last_call": "The latest call that was made; planned ones do not count.",
     },
     "CustomerDetailStatsOut": {
         "calls_total": "All calls, planned ones included. How they ended is counted by the six that follow.",

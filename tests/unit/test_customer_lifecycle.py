@@ -139,16 +139,6 @@ def test_updated_at_moves_on_create_patch_delete_and_restore(api: Api) -> None:
     assert times[1:] == sorted(set(times))
 
 
-def test_detail_shows_the_statistics_that_are_kept_and_zeros_otherwise(api: Api, table: Table) -> None:
-    id = api.create("C-1").id
-    stats = api.call("get_customer_detail", id).body["stats"]
-    assert (set(stats.values()), "last_contacted_at" in stats) == ({0}, False)
-    time = "2026-01-31T09:30:00.000000Z"
-    table.put({"pk": keys.customer(id)["pk"], "sk": keys.STATS, "calls_total": 3, "last_contacted_at": time})
-    stats = api.call("get_customer_detail", id).body["stats"]
-    assert (stats["calls_total"], stats["emails_sent"], stats["last_contacted_at"]) == (3, 0, time)
-
-
 @pytest.mark.parametrize("operation", ["get_customer", "get_customer_detail"])
 def test_get_and_detail_of_a_deleted_record_are_404_unless_it_is_included(api: Api, operation: str) -> None:
     id = api.create("C-1").id
@@ -224,14 +214,6 @@ def test_restore_brings_a_deleted_record_back(api: Api) -> None:
     answer = api.call("restore_customer", created.id)
     assert (answer.status, answer.body["deleted_at"], answer.body["version"]) == (200, None, 3)
     assert answer.body["name"] == "Ada"
-
-
-def test_detail_has_zero_stats_and_no_campaigns_yet(api: Api) -> None:
-    created = api.create("C-1")
-    body = api.call("get_customer_detail", created.id).body
-    assert body["customer"] == created.body
-    assert body["campaigns"] == []
-    assert set(body["stats"].values()) == {0}
 
 
 @pytest.mark.parametrize(("days", "due"), [("30", True), ("0", False)])

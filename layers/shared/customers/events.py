@@ -7,6 +7,7 @@ ignored.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,13 +29,22 @@ from pydantic import (
 from pydantic_core import from_json
 
 from customers import keys
-from customers.models import AgentId, AiLabel, CampaignStatus, Medium, Short, TargetStage, clean_key
+from customers.models import AgentId, AiLabel, CampaignStatus, Medium, Short, Status, TargetStage, clean_key, folding
 
 MAX_TEXT_CHARS = 10_000  # at most 40 KB of an item's 400; the largest item has three such texts
 MAX_NUMBER = 1_000_000_000
 DECIMALS = 6  # of a number that is no integer
 
+# Statuses of a call that nobody has made, unless something else says that it was made. A provider's own word is none.
+PLANNED = {"new", "draft", "created", "pending", "queued", "scheduled", "planned", "cancelled", "canceled", "skipped"}
 RESULTS = ("answered", "failed", "no_answer", "busy", "timeout", "voicemail")  # of a call; each is counted
+
+
+def _time(value: object) -> object:
+    """Raises ValueError for what is no time as a text; pydantic would take a number, or a mere day."""
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value):
+        raise ValueError("not a time")
+    return value
 
 
 def _utc(value: datetime) -> datetime:
@@ -50,17 +60,26 @@ def _lines(value: object) -> object:
     return (value.strip() or None) if isinstance(value, str) else value
 
 
-Instant = Annotated[datetime, AfterValidator(_utc), PlainSerializer(keys.timestamp)]
+Instant = Annotated[datetime, BeforeValidator(_time), AfterValidator(_utc), PlainSerializer(keys.timestamp)]
 Id = Annotated[UUID, PlainSerializer(str)]
 Text = Annotated[Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARS)] | None, BeforeValidator(_lines)]
-Word = Annotated[Annotated[str, StringConstraints(min_length=1, max_length=50)], BeforeValidator(clean_key)]
+Word = Annotated[
+    Annotated[str, StringConstraints(min_length=1, max_length=50), AfterValidator(folding)], BeforeValidator(clean_key)
+]
 Name = Annotated[Annotated[str, StringConstraints(min_length=1, max_length=255)], BeforeValidator(clean_key)]
 Count = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
-Number = Annotated[
+_rounded = AfterValidator(lambda number: round(number, DECIMALS))
+Score = Annotated[
     Decimal,
     Field(ge=-MAX_NUMBER, le=MAX_NUMBER),
-    AfterValidator(lambda number: round(number, DECIMALS)),
+    _rounded,
     WithJsonSchema({"type": "number", "minimum": -MAX_NUMBER, "maximum": MAX_NUMBER}),
+]
+Seconds = Annotated[
+    Decimal,
+    Field(ge=0, le=MAX_NUMBER),
+    _rounded,
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_NUMBER}),
 ]
 
 
@@ -135,7 +154,7 @@ class TargetUpserted(Detail):
     whatsapp_sent: Count = 0
     email_sent: Count = 0
     ai_label: AiLabel = "unknown"
-    ai_score: Number | None = None
+    ai_score: Score | None = None
     ai_reason: Text = None
     last_contacted_at: Instant | None = None
     last_email_at: Instant | None = None
@@ -219,12 +238,12 @@ class CallUpserted(Activity):
     id: Id
     attempt_no: Count
     status: Word
-    outcome: Short = None
+    outcome: Status = None
     conv_id: Medium = None
     direction: Short = None
     external_from: Medium = None
     external_to: Medium = None
-    duration_seconds: Number | None = None
+    duration_seconds: Seconds | None = None
     messages_count: Count = 0
     call_successful: Short = None
     call_summary_title: Medium = None
@@ -255,7 +274,7 @@ class CallUpserted(Activity):
 
     @property
     def contacted(self) -> bool:
-        return bool(self.dispatched_at or self.finished_at or self._result)
+        return bool(self.dispatched_at or self.finished_at or self._result or _plain(self.status) not in PLANNED)
 
     @property
     def counted(self) -> list[str]:
@@ -264,8 +283,7 @@ class CallUpserted(Activity):
     @property
     def _result(self) -> str | None:
         """How it ended, of those ends that are counted, by its outcome or else its status; `No answer` is no_answer."""
-        words = (keys.fold(word or "").replace(" ", "_").replace("-", "_") for word in (self.outcome, self.status))
-        return next((word for word in words if word in RESULTS), None)
+        return next((word for word in map(_plain, (self.outcome, self.status)) if word in RESULTS), None)
 
 
 class MessageSent(Activity):
@@ -274,7 +292,7 @@ class MessageSent(Activity):
     id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
     channel: Literal["whatsapp", "email"]
     status: Word = "sent"
-    outcome: Short = None
+    outcome: Status = None
     conv_id: Medium = None
     external_from: Medium = None
     external_to: Medium = None
@@ -316,6 +334,10 @@ class _Envelope(BaseModel):
     id: Annotated[str, StringConstraints(max_length=100)]
     detail_type: Annotated[str, Field(alias="detail-type")]
     detail: dict[str, Any]
+
+
+def _plain(word: str | None) -> str:
+    return re.sub("[ -]", "_", keys.fold(word or ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def _email(value: str) -> str:
         ) from None
 
 
-def _status(value: str) -> str:
+def folding(value: str) -> str:
     """Refuse what folds to nothing, such as a lone accent: it would be counted as no status."""
     if not keys.fold(value):
         raise PydanticCustomError("value_error", "String should contain more than combining marks")
@@ -65,7 +65,7 @@ def _status(value: str) -> str:
 
 Short = Annotated[Annotated[str, StringConstraints(max_length=50)] | None, BeforeValidator(clean)]
 Status = Annotated[
-    Annotated[str, StringConstraints(max_length=50), AfterValidator(_status)] | None, BeforeValidator(clean)
+    Annotated[str, StringConstraints(max_length=50), AfterValidator(folding)] | None, BeforeValidator(clean)
 ]
 Medium = Annotated[Annotated[str, StringConstraints(max_length=255)] | None, BeforeValidator(clean)]
 CustomerId = Annotated[Annotated[str, StringConstraints(min_length=1, max_length=255)], BeforeValidator(clean_key)]

@@ -121,7 +121,7 @@ class Recorder:
         old = stats or {}
         counts = _moved(old, STATISTICS, before["counted"] if before else [], after["counted"])
         last_contact = self._newest(_is_contact, _held(old, "last_contact"), before, after)
-        last_call = self._newest(_is_call, old.get("last_call"), before, after)
+        last_call = self._newest(_is_made_call, old.get("last_call"), before, after)
         item = {
             **keys.stats(id),
             **counts,
@@ -142,7 +142,7 @@ class Recorder:
             return lambda activity: activity.get("campaign_id") == campaign_id and kind(activity)
 
         def counted(activity: Item | None) -> list[str]:
-            return [TARGET_COUNTERS[activity["type"]]] if activity and of_campaign(_is_any)(activity) else []
+            return [TARGET_COUNTERS[activity["type"]]] if activity and of_campaign(_is_contact)(activity) else []
 
         key = keys.target(id, campaign_id)
         old = self._table.get(key) or {}
@@ -172,12 +172,8 @@ class Recorder:
         return next(filter(kind, others), None)
 
 
-def _is_any(_: Item) -> bool:
-    return True
-
-
-def _is_call(activity: Item) -> bool:
-    return bool(activity["type"] == "call")
+def _is_made_call(activity: Item) -> bool:
+    return bool(activity["type"] == "call" and activity["contacted"])
 
 
 def _is_email(activity: Item) -> bool:

@@ -1,7 +1,7 @@
 """The timeline of one customer: GET /customers/{customer_id}/activity, newest first.
 
-Without a filter a page costs what it holds, and the total is what the statistics say. With one, the range of dates is
-read once from its newer end, keys only on the wire, because nothing counts what a filter would leave.
+The statistics count each type, so a listing of all or of some types reads only as far as its page. With dates, or with
+statuses or outcomes, the whole range of dates is read once, keys only on the wire: nothing counts what is left of it.
 """
 
 from collections.abc import Mapping
@@ -15,23 +15,23 @@ from customers import keys
 from customers.dynamodb import BATCH_GET_ITEMS, Item, Table
 from customers.keys import ABSENT
 from customers.listing.query import DateFrom, DateTo, Limit, Offset, Words, validated, words
-from customers.listing.walk import count_past
+from customers.listing.walk import MAX_READ, count_past
 from customers.models import (
     ActivityOut,
     ActivityType,
-    CustomerDetailStatsOut,
     MetaOut,
     PaginatedResponse,
     QueryOut,
     SortOut,
 )
 
+TYPE_TOTALS = {"call": "calls_total", "whatsapp": "whatsapp_sent", "email": "emails_sent"}  # statistics, by type
 FILTERS = {"type": "type", "status": "status_key", "outcome": "outcome_key"}  # attributes, by parameter
 
 
 def _known_types(value: str) -> str:
     known = get_args(ActivityType)
-    if not set(words(value)) <= set(known):
+    if not set(words(value)) <= {*known, ABSENT}:  # `null` is no mistake, but no activity lacks a type
         raise PydanticCustomError("enum", "Input should be some of: {known}", {"known": ", ".join(known)})
     return value
 
@@ -61,15 +61,16 @@ class ActivityParameters(BaseModel):
 
 def list_activity(table: Table, id: str, stats: Item, query: ActivityParameters) -> PaginatedResponse[ActivityOut]:
     """One page of the activity of the customer `id`, whose stats item is `stats`. Raises `Unavailable`."""
-    if query.filters or query.date_from or query.date_to:
-        found = _matching(table, id, query)
-        total, page = len(found), _hydrated(table, found[query.offset : query.offset + query.limit])
+    if query.filters.keys() <= {"type"} and not (query.date_from or query.date_to):
+        types = query.filters.get("type", TYPE_TOTALS)
+        total = sum(int(stats.get(TYPE_TOTALS[each], 0)) for each in types if each in TYPE_TOTALS)
+        page = _page(table, id, query, wanted=min(query.limit, total - query.offset))
     else:
-        counted = CustomerDetailStatsOut.of(stats)
-        total = counted.calls_total + counted.whatsapp_sent + counted.emails_sent
-        page = _page(table, id, query) if query.offset < total else []
+        found = [key for lot in table.pages(ProjectionExpression="pk, sk", **_asked(id, query)) for key in lot.items]
+        total, page = len(found), _hydrated(table, found[query.offset : query.offset + query.limit])
     sort = SortOut(field="occurred_at", direction="desc")
-    shown = {name: [None if each == ABSENT else each for each in entries] for name, entries in query.filters.items()}
+    shown: dict[str, Any] = {"include_deleted": True} if query.include_deleted else {}
+    shown |= {name: [None if each == ABSENT else each for each in entries] for name, entries in query.filters.items()}
     dates = {name: date for name in ("date_from", "date_to") if (date := getattr(query, name))}
     return PaginatedResponse[ActivityOut].model_construct(
         data=[ActivityOut.of(activity) for activity in page],
@@ -79,40 +80,42 @@ def list_activity(table: Table, id: str, stats: Item, query: ActivityParameters)
 
 
 def _asked(id: str, query: ActivityParameters) -> dict[str, Any]:
+    """The Query of all that is listed, as `dynamodb.Table.query` takes it."""
     first, last = keys.activity_range(query.date_from, query.date_to)
-    return {
-        "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
-        "values": {":pk": keys.customer(id)["pk"], ":first": first, ":last": last},
-        "ScanIndexForward": False,
-    }
-
-
-def _page(table: Table, id: str, query: ActivityParameters) -> list[Item]:
-    asked, start = _asked(id, query), None
-    if query.offset:
-        _, start = count_past(table, asked, query.offset)
-        if start is None:
-            return []
-    items = list[Item]()
-    for page in table.pages(start=start, Limit=query.limit, **asked):
-        items += page.items
-        if len(items) >= query.limit:
-            break
-    return items[: query.limit]
-
-
-def _matching(table: Table, id: str, query: ActivityParameters) -> list[keys.Key]:
-    """The keys of all that the filters leave, newest first."""
-    asked = _asked(id, query)
+    values = {":pk": keys.customer(id)["pk"], ":first": first, ":last": last}
+    asked = {"KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last", "ScanIndexForward": False}
     conditions = list[str]()
     for name, entries in query.filters.items():
         marks = [f":{name}{i}" for i in range(len(entries))]
-        asked["values"] |= dict(zip(marks, entries, strict=True))
+        values |= dict(zip(marks, entries, strict=True))
         conditions.append(f"#{name} IN ({', '.join(marks)})")
     if conditions:
         asked["FilterExpression"] = " AND ".join(conditions)
         asked["ExpressionAttributeNames"] = {f"#{name}": FILTERS[name] for name in query.filters}
-    return [item for page in table.pages(ProjectionExpression="pk, sk", **asked) for item in page.items]
+    return {**asked, "values": values}
+
+
+def _page(table: Table, id: str, query: ActivityParameters, *, wanted: int) -> list[Item]:
+    """The `wanted` entries after the offset; each read is twice as long as the one before."""
+    if wanted <= 0:
+        return []
+    asked, skip, start = _asked(id, query), query.offset, None
+    if skip and not query.filters:
+        _, start = count_past(table, asked, skip)
+        if start is None:
+            return []
+        skip = 0
+    if skip:  # not to carry what is skipped
+        asked["ProjectionExpression"] = "pk, sk"
+    items, size = list[Item](), skip + query.limit
+    while len(items) < skip + wanted:
+        read = table.query(start=start, Limit=size, **asked)
+        items += read.items
+        start, size = read.last_key, min(2 * size, MAX_READ)
+        if start is None:
+            break
+    page = items[skip : skip + wanted]
+    return _hydrated(table, page) if skip else page
 
 
 def _hydrated(table: Table, wanted: list[keys.Key]) -> list[Item]:

@@ -73,11 +73,14 @@ def list_campaigns(table: Table, targets: Iterable[Item], query: CampaignParamet
     ]
     found.sort(key=lambda campaign: (keys.fold(campaign[field]), campaign["id"]), reverse=query.sort_dir == "desc")
     sort = SortOut(field=field, direction=query.sort_dir)
+    filters = {"status": list(statuses), "include_deleted": query.include_deleted}
     echo: dict[str, Any] = {"q": query.q} if terms else {}
     return PaginatedResponse[CampaignOut].model_construct(
         data=[CampaignOut.of(campaign) for campaign in found[query.offset : query.offset + query.limit]],
         meta=MetaOut(total=len(found), limit=query.limit, offset=query.offset, sort=sort),
-        query=QueryOut.model_construct(**echo, filters={"status": list(statuses)} if statuses else {}, sort=sort),
+        query=QueryOut.model_construct(
+            **echo, filters={name: value for name, value in filters.items() if value}, sort=sort
+        ),
     )
 
 

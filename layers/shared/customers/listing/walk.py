@@ -11,6 +11,7 @@ from customers.keys import State
 from customers.listing.plan import READ_PAST, Plan, Segment, request
 
 MIN_FILTERED_READ = 100  # entries of the first read of a filtered range; each further one reads twice as many
+MAX_READ = 10_000  # entries; a page of 1 MB holds hardly more, and some engines take no number beyond 2**31
 
 type Partition = tuple[str, State]  # owner_id, state
 
@@ -80,6 +81,6 @@ def _entries(table: Table, asked: dict[str, Any], size: int, first: Future[Page]
     page = first.result()
     yield from page.items
     while page.last_key:
-        size *= 2
+        size = min(2 * size, MAX_READ)
         page = table.query(start=page.last_key, Limit=size, **asked)
         yield from page.items
