@@ -6,6 +6,9 @@ STACK ?=
 OWNER ?=
 ADMIN ?=
 SCOPES ?=
+FILES ?=
+CUSTOMER ?=
+FORCE ?=
 ARGS ?= --help
 ENDPOINT ?= http://127.0.0.1:8000
 
@@ -23,11 +26,11 @@ PYTHON := .venv/bin/python
 SAM := PATH="$(CURDIR)/.local/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR="$(CURDIR)/.local/sam-home" sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check build deploy token api-key table pins clean
+.PHONY: help run test check build deploy token put-events api-key table pins clean
 
 help: ## this list
 	@echo "make <target>, where <target> is one of:"
-	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 run: .venv/.made .local/sam/.made .local/ministack/.made ## the whole stack on this machine, with demo data, until Ctrl-C (PORT=4566)
 	@exec $(PYTHON) -m tools.run --port $(PORT)
@@ -41,7 +44,7 @@ check: .venv/.made .local/sam/.made ## lint, types, import directions, template,
 	.venv/bin/mypy layers/shared/customers functions tools tests
 	.venv/bin/lint-imports
 	$(SAM) validate --lint --region us-east-1
-	$(PYTHON) -m tools.openapi --check
+	$(PYTHON) -m tools.documents --check
 
 build: .venv/.made .local/sam/.made ## the artefacts for AWS in .aws-sam/build (ARCH=arm64 or x86_64)
 	$(PYTHON) -m tools.build --arch $(ARCH)
@@ -51,6 +54,9 @@ deploy: build ## build, then deploy to AWS; asks for what samconfig.toml does no
 
 token: .venv/.made ## an access token (OWNER=ada, ADMIN=1, SCOPES="customers:read"; STACK=name for a deployed stack)
 	@$(PYTHON) -m tools.access_token $(if $(STACK),--stack '$(STACK)') --owner '$(OWNER)' $(if $(ADMIN),--admin) $(if $(SCOPES),--scopes '$(SCOPES)')
+
+put-events: .venv/.made ## events to the bus (FILES="events/CallUpserted.json" CUSTOMER=<id>, FORCE=1; STACK=name for a deployed stack)
+	@$(PYTHON) -m tools.put_events $(if $(STACK),--stack '$(STACK)') $(if $(CUSTOMER),--customer '$(CUSTOMER)') $(if $(FORCE),--force) $(FILES)
 
 api-key: .venv/.made ## manage API keys (ARGS="create --owner ada", list, rotate, revoke; STACK=name for a deployed stack)
 	@$(PYTHON) -m tools.api_key $(if $(STACK),--stack '$(STACK)') $(ARGS)

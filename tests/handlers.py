@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -30,6 +30,12 @@ def event(operation: str) -> dict[str, Any]:
     return json.loads((ROOT / f"events/{operation}.json").read_text())  # type: ignore[no-any-return]
 
 
+def message(detail_type: str, detail: Mapping[str, Any], id: str = "1") -> dict[str, Any]:
+    """An event on the queue, in the message `id`."""
+    recorded: dict[str, Any] = event("record_activity")["Records"][0]
+    return recorded | {"messageId": id, "body": json.dumps(event(detail_type) | {"detail": detail})}
+
+
 @dataclass
 class Context:
     """Lambda's context; `left` are the milliseconds that remain."""
@@ -54,7 +60,7 @@ class Answer:
 
 @dataclass
 class Api:
-    """The seven handlers over one table. `check` sees every answer: (operation, proxy response)."""
+    """The handlers over one table. `check` sees every answer: (operation, proxy response)."""
 
     environment: Mapping[str, str]
     check: Callable[[str, dict[str, Any]], None] = lambda _operation, _response: None
@@ -107,3 +113,9 @@ class Api:
         answer = self.call("create_customer", body={"customer_id": customer_id, **fields}, owner=owner)
         assert answer.status == 201, answer
         return answer
+
+    def deliver(self, messages: Sequence[Mapping[str, Any]], context: Context | None = None) -> list[Mapping[str, Any]]:
+        """One batch of the queue's messages; those that are to be delivered again."""
+        answer = self.app("record_activity").lambda_handler({"Records": messages}, context or Context())
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        return [each for each in messages if each["messageId"] in failed]

@@ -251,6 +251,7 @@ FUNCTION_ENVIRONMENT: Mapping[str, str] = {
     "AWS_SECRET_ACCESS_KEY": "none",
     "TABLE_NAME": "none",
     "API_KEYS_ONLY": "true",
+    "DEAD_LETTER_QUEUE_URL": "https://sqs.example/none",
     "POWERTOOLS_SERVICE_NAME": "customers",
 }
 

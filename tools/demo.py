@@ -33,8 +33,13 @@ AGENTS = ("7b0e4e1e-54c5-4d0c-9a57-0d9d3f6f2a11", "c2f6c1de-8a5b-4a63-8f5e-6f3b1
 
 
 def is_there(table: Table) -> bool:
-    """Whether `seed` has come to its end; what has become of its customers since does not count."""
+    """Whether all was made, what happens to them included; what has become of them since does not count."""
     return table.get(keys.DEMO_MARK) is not None
+
+
+def finish(table: Table) -> None:
+    """Note that all was made: last, because the making may be interrupted."""
+    table.put(keys.DEMO_MARK)
 
 
 def seed(table: Table, now: datetime) -> Iterator[Customer]:
@@ -42,19 +47,18 @@ def seed(table: Table, now: datetime) -> Iterator[Customer]:
     clock = [now]
     repository = Repository(table, retention_days=RETENTION_DAYS, clock=lambda: clock[0])
     for owner_id, number in OWNERS.items():
-        chance = _chance(owner_id)
+        chance = chance_of(owner_id)
         moments = sorted(now - timedelta(days=chance.triangular(0, 30 * MONTHS, 0)) for _ in range(number))
         for i, clock[0] in enumerate(moments, 1):
-            chance = _chance(f"{owner_id} {i}")
+            chance = chance_of(f"{owner_id} {i}")
             try:
                 customer = repository.create(owner_id, _values(chance, i), None).customer
             except CustomerIdTaken:
                 continue
             yield _live(repository, clock, customer, chance, now)
-    table.put(keys.DEMO_MARK)  # last, because a seeding may be interrupted
 
 
-def _chance(of: str) -> random.Random:
+def chance_of(of: str) -> random.Random:
     """The same on every machine, and whatever was there before."""
     return random.Random(of)  # noqa: S311 - no secret
 

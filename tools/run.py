@@ -4,6 +4,7 @@ import argparse
 import json
 import signal
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import boto3
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from customers.auth import SCOPES, StoredKey
-from tools import access_token, api_key, demo
+from tools import access_token, api_key, demo, demo_activity, put_events
 from tools.build import HOST_ARCHITECTURE, BuildError, up_to_date
 from tools.local_cloud import DIRECTORY, LOCAL_STACK, LocalCloud, LocalCloudError
 from tools.stack import Stack, StackError
@@ -24,6 +26,7 @@ from tools.template import ROOT
 
 BUILD = ROOT / ".local" / "build"
 OWNER, ADMINISTRATOR = "ada", "root"
+EVENTS_SECONDS = 240  # one that could not be recorded at once is tried again after 180
 TOKEN_HOURS = 24 * 7
 MAX_PORT = 65_535
 DEMO_KEY = StoredKey(key_id="", secret_hash="", owner_id=OWNER, role="owner", scopes=SCOPES, name="make run")
@@ -61,12 +64,44 @@ def run(cloud: LocalCloud) -> None:
                 cloud.deploy(build)
         stack = Stack.find(LOCAL_STACK)
         if not demo.is_there(stack.table):
-            with step("Making demo customers", total=sum(demo.OWNERS.values())) as progress:
-                for _ in demo.seed(stack.table, datetime.now(UTC)):
-                    progress.advance(progress.task_ids[0])
+            make_demo(stack)
         introduce(cloud.api_url(stack.outputs["ApiId"]), stack)
         ministack.wait()
         raise LocalCloudError("MiniStack has ended by itself, and its data since the last start are lost")
+
+
+def make_demo(stack: Stack) -> None:
+    """Customers, and what happens to them, which takes the way that the events of other services take.
+
+    Raises `LocalCloudError`, `StackError`.
+    """
+    now = datetime.now(UTC)
+    with step("Making demo customers", total=sum(demo.OWNERS.values())) as progress:
+        for _ in demo.seed(stack.table, now):
+            progress.advance(progress.task_ids[0])
+    events = demo_activity.events(stack.table, now)
+    with step("Letting them be called and written to", total=len(events)) as progress:
+        sqs: Any = boto3.client("sqs")
+        sqs.purge_queue(QueueUrl=stack.outputs["ActivityQueueUrl"])  # what an interrupted run has left is put again
+        put_events.put(stack, events)
+        for waiting in _waiting(sqs, stack.outputs["ActivityQueueUrl"]):
+            progress.update(progress.task_ids[0], completed=len(events) - waiting)
+    demo.finish(stack.table)
+
+
+def _waiting(sqs: Any, queue_url: str) -> Iterator[int]:
+    """How many events are not recorded yet, until it is none. Raises `LocalCloudError` if that takes too long."""
+    numbers = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    deadline = time.monotonic() + EVENTS_SECONDS
+    while True:
+        attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=numbers)["Attributes"]
+        waiting = sum(int(attributes[name]) for name in numbers)
+        yield waiting
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            raise LocalCloudError(f"{waiting} events of the demo could not be recorded: run it again")
+        time.sleep(0.2)
 
 
 def introduce(url: str, stack: Stack) -> None:
@@ -94,8 +129,12 @@ curl -s '{url}/customers?limit=2' {by_token}
 curl -s '{url}/customers?q=mull&sort_field=surname&sort_dir=asc&include_aggregations=true' {by_key}
 # 201: a new customer; sent again, the same answer and nothing new
 curl -s '{url}/customers' {by_token} -H 'Content-Type: application/json' -H 'Idempotency-Key: {uuid4()}' -d '{new}'
-# 200: the newest customer's detail
+# 200: the newest customer's detail: its statistics, its last call and its campaigns
 curl -s '{url}/customers/{id}/detail' {by_token}
+# 200: the calls that it answered, and what was said in them
+curl -s '{url}/customers/{id}/activity?type=call&outcome=answered' {by_token}
+# 200: its campaigns, those that go on
+curl -s '{url}/customers/{id}/campaigns?status=running,paused' {by_key}
 # 200: three of everybody's deleted customers, as an administrator sees them
 curl -s '{url}/customers?only_deleted=true&limit=3' -H 'Authorization: Bearer {admin}'
 """,

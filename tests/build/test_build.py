@@ -14,7 +14,7 @@ from types import CodeType
 
 import pytest
 
-from tests.handlers import OPERATIONS
+from tests.handlers import FUNCTIONS
 from tools import build as tool
 from tools.build import (
     HOST_ARCHITECTURE,
@@ -59,7 +59,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Mapping[Architecture, Bu
     for process in running:
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output
-        assert f"Built {len(OPERATIONS)} functions and a layer of" in output
+        assert f"Built {len(FUNCTIONS)} functions and a layer of" in output
     return made
 
 
@@ -126,7 +126,7 @@ def test_the_layer_holds_nothing_that_no_import_reads(built: Build) -> None:
 
 def test_the_layer_describes_the_aws_services_that_the_code_calls_and_no_other(built: Build) -> None:
     described = {path.name for path in (built.layer / "botocore/data").iterdir() if path.is_dir()}
-    assert described == {"dynamodb", "secretsmanager", "ssm"} == clients()
+    assert described == {"dynamodb", "secretsmanager", "sqs", "ssm"} == clients()
     program = "import boto3, sys; [boto3.client(name, region_name='us-east-1') for name in sys.argv[1:]]"
     if built.architecture == HOST_ARCHITECTURE:
         environment = {"PYTHONPATH": str(built.layer), "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
@@ -134,7 +134,7 @@ def test_the_layer_describes_the_aws_services_that_the_code_calls_and_no_other(b
 
 
 def test_a_function_is_its_app_and_nothing_else(built: Build) -> None:
-    assert len(built.apps) == len(OPERATIONS)
+    assert len(built.apps) == len(FUNCTIONS)
     for app in built.apps:
         files = {str(path.relative_to(app.parent)) for path in app.parent.rglob("*") if path.is_file()}
         assert files == {"app.py", "__pycache__/app.cpython-313.pyc"}
@@ -154,12 +154,12 @@ def test_a_built_template_deploys_the_architecture_that_it_was_built_for(built: 
     assert f"    Default: {built.architecture}\n" in f"{parameter}\n"
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_built_function_imports_with_only_the_layer_beside_it(
-    builds: Mapping[Architecture, Build], operation: str
+    builds: Mapping[Architecture, Build], function: str
 ) -> None:
     here = builds[HOST_ARCHITECTURE]
-    assert import_problem(here, here.directory / operation.title().replace("_", "") / "app.py") is None
+    assert import_problem(here, here.directory / function.title().replace("_", "") / "app.py") is None
 
 
 # What a check finds

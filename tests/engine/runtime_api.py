@@ -84,11 +84,18 @@ class Function:
 
     def invoke(self, event: bytes, milliseconds: int = TIMEOUT_MILLISECONDS) -> Any:
         """What the handler returned. An error that it raised fails the test, as does a process that has ended."""
+        kind, body = self.outcome(event, milliseconds)
+        assert kind == "response", body
+        return body
+
+    def outcome(self, event: bytes, milliseconds: int) -> tuple[str, Any]:
+        """A `response` and what the handler returned, or an `error` and what Lambda is told of it."""
         invocation = Invocation(event, milliseconds, str(uuid4()))
         self.api.invocations.put(invocation)
         path, body = self.posted()
-        assert path == f"/runtime/invocation/{invocation.id}/response", body
-        return body
+        before, _, kind = path.rpartition("/")
+        assert before == f"/runtime/invocation/{invocation.id}", path
+        return kind, body
 
     def posted(self) -> tuple[str, Any]:
         """The next message of the function to Lambda."""

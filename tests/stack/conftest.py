@@ -1,5 +1,6 @@
 """Ring 3: the stack as `make run` brings it up, with IAM enforced, spoken to over HTTP."""
 
+import json
 import os
 import re
 import shlex
@@ -7,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,16 @@ from typing import Any
 import httpx
 import pytest
 
+from customers import keys
+from customers.dynamodb import encode
 from tests.documented import assert_documented
 from tools.local_cloud import LOCAL_STACK, LocalCloud
 from tools.openapi import routes
 from tools.template import ROOT
 
-CURL_LINES = 5
+CURL_LINES = 7
 STOP_SECONDS = 60
+EVENT_SECONDS = 5  # from the bus to what the API answers
 # Headers that the gateway adds.
 OF_THE_GATEWAY = re.compile("content-length|date|apigw-requestid|vary|access-control-.*")
 
@@ -80,6 +85,31 @@ class Stack:
         )
         return str(found["StackResourceDetail"]["PhysicalResourceId"])
 
+    def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
+        """What a function, by its logical id, answers to an event; None if it fails."""
+        answer = self.cloud.client("lambda").invoke(FunctionName=self.resource(function), Payload=json.dumps(event))
+        payload = json.load(answer["Payload"])
+        return None if "FunctionError" in answer else payload
+
+    def deliver(self, messages: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether `record_activity` has settled a batch of messages."""
+        return bool(self.invoke("RecordActivity", {"Records": messages}) == {"batchItemFailures": []})
+
+    def tell(self, detail_type: str, detail: Mapping[str, Any]) -> str:
+        """Put an event on the bus; its id."""
+        entry = {"EventBusName": self.resource("Bus"), "Source": "test", "DetailType": detail_type}
+        answer = self.cloud.client("events").put_events(Entries=[entry | {"Detail": json.dumps(detail)}])
+        return str(answer["Entries"][0]["EventId"])
+
+    def make_due(self, id: str) -> None:
+        """Let a deleted customer's retention have ended."""
+        self.cloud.client("dynamodb").update_item(
+            TableName=self.resource("Table"),
+            Key=encode(keys.customer(id)),
+            UpdateExpression="SET purge_at = :long_ago",
+            ExpressionAttributeValues=encode({":long_ago": "2020-01-01T00:00:00.000000Z"}),
+        )
+
     @property
     def bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.exported['TOKEN']}"}
@@ -132,6 +162,15 @@ class Stack:
                 case word:
                     url = word
         return httpx.request(method or ("POST" if data else "GET"), url, headers=headers, content=data, timeout=30)
+
+
+def soon[Found](look: Callable[[], Found]) -> Found:
+    """What `look` finds, once it does: an event has been seen. Fails after `EVENT_SECONDS`."""
+    deadline = time.monotonic() + EVENT_SECONDS
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
 
 
 @pytest.fixture(scope="session")

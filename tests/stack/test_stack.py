@@ -1,18 +1,29 @@
 """The deployed stack, as `make run` brings it up and as its users meet it."""
 
+import json
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.handlers import OPERATIONS
-from tests.stack.conftest import CURL_LINES, Stack
+from customers import keys
+from customers.events import DETAIL_TYPES
+from tests import told
+from tests.handlers import OPERATIONS, message
+from tests.stack.conftest import CURL_LINES, Stack, soon
+from tools import demo
+from tools.event_schemas import example
 from tools.template import ROOT
 
 pytestmark = pytest.mark.xdist_group("sam")
 
+CANARY = "Canaria"
 CREDENTIALS = ["bearer", "api_key"]
 OF_ONE_RECORD = [operation for operation in OPERATIONS if operation not in {"list_customers", "create_customer"}]
 
@@ -41,6 +52,14 @@ def test_a_printed_line_that_creates_answers_the_same_when_it_is_pasted_again(st
     (line,) = [line for line in stack.curl_lines if " -d " in line]
     first, again = stack.paste(line), stack.paste(line)
     assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
+
+
+def test_the_demos_newest_customer_has_a_life(stack: Stack) -> None:
+    (found,) = stack.call("list_customers", params={"q": f"DEMO-{demo.OWNERS['ada']:04}"}).json()["data"]
+    detail = stack.call("get_customer_detail", found["id"]).json()
+    assert detail["last_call"]["transcript_summary"]
+    assert len(detail["campaigns"]) > 1
+    assert detail["stats"]["whatsapp_sent"] * detail["stats"]["emails_sent"] > 0
 
 
 @pytest.mark.parametrize("credential", CREDENTIALS)
@@ -133,11 +152,182 @@ def test_the_functions_log_every_request_and_nobodys_data(stack: Stack) -> None:
     canary = {"customer_id": f"canary-{uuid4()}", "name": "Canaria", "email": "canaria@example.com"}
     answer = stack.call("create_customer", body=canary)
     stack.call("create_customer", body=canary)
-    logs = stack.cloud.client("logs")
-    group = stack.resource("CreateCustomerLogs")
-    lines = [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+    lines = logged(stack, "CreateCustomerLogs")
     assert [line for line in lines if answer.headers["X-Request-Id"] in line]
     assert not [line for line in lines if any(word in line for word in (*canary.values(), answer.json()["id"]))]
+
+
+# Events
+
+TEXTS = ("call_summary_title", "transcript_summary", "agent_goal_rationale", "conv_id", "external_to", "status")
+CAMPAIGN = {"name": "Seen"}
+CALL = {"id": "0a5f0f3e-5a3f-4d5c-9d57-2b1f0c9e7a61", "dispatched_at": "2026-05-01T00:00:00Z"}
+LATER = dict.fromkeys(("updated_at", "deleted_at", "removed_at"), "2026-05-01T00:00:00Z")
+# What an event changes, and how that shows in the detail of a customer of one campaign and one call.
+SEEN: Mapping[str, tuple[dict[str, Any], Callable[[Any], bool]]] = {
+    "CampaignUpserted": (CAMPAIGN, lambda detail: detail["campaigns"][0]["campaign_name"] == "Seen"),
+    "CampaignDeleted": ({}, lambda detail: not detail["campaigns"]),
+    "TargetUpserted": ({"stage": "failed"}, lambda detail: detail["campaigns"][0]["target_stage"] == "failed"),
+    "TargetRemoved": ({}, lambda detail: not detail["campaigns"]),
+    "CallUpserted": (CALL, lambda detail: detail["last_call"]["id"] == CALL["id"]),
+    "MessageSent": ({}, lambda detail: detail["stats"]["emails_sent"] == 1),
+}
+
+
+def about(detail_type: str, id: str, campaign: str) -> dict[str, Any]:
+    """The recorded detail of a type, about a customer and a campaign."""
+    key = {"id": campaign} if detail_type.startswith("Campaign") else {"customer": id, "campaign_id": campaign}
+    return example(detail_type) | key
+
+
+@pytest.mark.parametrize("detail_type", DETAIL_TYPES)
+def test_an_event_is_seen_through_the_api_within_five_seconds(stack: Stack, detail_type: str) -> None:
+    id, campaign = created(stack), str(uuid4())
+    before = ("CampaignUpserted", "TargetUpserted", "CallUpserted")
+    assert stack.deliver([message(each, about(each, id, campaign), each) for each in before])
+    changes, seen = SEEN[detail_type]
+    stack.tell(detail_type, about(detail_type, id, campaign) | LATER | changes)
+    soon(lambda: seen(stack.call("get_customer_detail", id).json()))
+
+
+def test_the_readmes_line_feeds_a_customer(stack: Stack) -> None:
+    id = created(stack)
+    (files,) = re.findall(r'make put-events FILES="(.*?)" CUSTOMER=\$ID', (ROOT / "README.md").read_text())
+    subprocess.run(  # noqa: S603 - what make runs
+        [sys.executable, "-m", "tools.put_events", "--customer", id, *files.split()],
+        cwd=ROOT,
+        env={**os.environ, "LOCAL_CLOUD": str(stack.cloud.directory)},
+        check=True,
+    )
+    detail = soon(lambda: (found := stack.call("get_customer_detail", id).json()).get("last_call") and found)
+    assert [campaign["campaign_name"] for campaign in detail["campaigns"]] == [example("CampaignUpserted")["name"]]
+
+
+def test_of_an_event_that_nobody_can_read_a_letter_quotes_nothing(stack: Stack) -> None:
+    id = stack.tell("CallUpserted", example("CallUpserted") | {"customer": CANARY, "direction": CANARY * 10})
+    text = letter(stack, id)
+    assert json.loads(text)["problems"] == ["customer: uuid_parsing", "direction: string_too_long"]
+    assert CANARY not in text
+
+
+def test_of_a_message_that_is_no_json_a_letter_quotes_nothing(stack: Stack) -> None:
+    sent = stack.cloud.client("sqs").send_message(QueueUrl=stack.resource("ActivityQueue"), MessageBody=CANARY)
+    text = letter(stack, sent["MessageId"])
+    assert json.loads(text)["problems"] == ["not JSON"]
+    assert CANARY not in text
+
+
+def letter(stack: Stack, id: str) -> str:
+    """The dead letter that names the event or the message `id`. Those before it are lost."""
+    sqs, queue = stack.cloud.client("sqs"), stack.resource("DeadLetterQueue")
+
+    def look() -> str:
+        for received in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=received["ReceiptHandle"])
+            if id in received["Body"]:
+                return str(received["Body"])
+        return ""
+
+    return soon(look)
+
+
+def test_a_message_that_nobody_can_read_keeps_no_other_of_its_batch_from_being_recorded(stack: Stack) -> None:
+    id, queue = created(stack), stack.resource("ActivityQueue")
+    emails = [message("MessageSent", example("MessageSent") | {"id": f"{n}", "customer": id}) for n in range(9)]
+    bodies = [each["body"] for each in emails]
+    bodies.insert(4, "no JSON")
+    sqs = stack.cloud.client("sqs")
+    sent = sqs.send_message_batch(
+        QueueUrl=queue, Entries=[{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies)]
+    )
+    soon(lambda: stack.call("list_customer_activity", id).json()["meta"]["total"] == len(emails))
+    assert letter(stack, sent["Successful"][4]["MessageId"])
+    soon(lambda: waiting(stack) == 0)
+
+
+def waiting(stack: Stack) -> int:
+    """How many messages the queue of events has, being recorded or not."""
+    numbers = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = stack.cloud.client("sqs").get_queue_attributes(
+        QueueUrl=stack.resource("ActivityQueue"), AttributeNames=numbers
+    )
+    return sum(int(found["Attributes"][name]) for name in numbers)
+
+
+def test_an_event_about_a_customer_that_never_was_makes_none(stack: Stack) -> None:
+    id = str(uuid4())
+    stack.tell("CallUpserted", about("CallUpserted", id, str(uuid4())))
+    soon(lambda: waiting(stack) == 0)
+    assert stack.call("get_customer", id).status_code == 404
+    assert not collection(stack, id)
+
+
+def collection(stack: Stack, id: str) -> list[Any]:
+    """All that the table has of a customer."""
+    found = stack.cloud.client("dynamodb").query(
+        TableName=stack.resource("Table"),
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": keys.customer(id)["pk"]}},
+    )
+    return list(found["Items"])
+
+
+def test_events_are_logged_one_by_one_and_nothing_of_what_they_tell(stack: Stack) -> None:
+    id, campaign = created(stack), str(uuid4())
+    fields = {name: f"{CANARY} {name}" for name in TEXTS}
+    ids = [
+        stack.tell("CallUpserted", about("CallUpserted", id, campaign) | fields),
+        stack.tell("CallUpserted", about("CallUpserted", id, campaign) | fields | {"attempt_no": CANARY}),
+    ]
+    assert letter(stack, ids[1])
+    soon(lambda: "last_call" in stack.call("get_customer_detail", id).json())
+    lines = logged(stack, "RecordActivityLogs")
+    assert all(any(each in line for line in lines) for each in ids)
+    assert not [line for line in lines if any(word in line for word in (CANARY, id, campaign))]
+
+
+# Purge
+
+
+@pytest.fixture
+def due(stack: Stack) -> str:
+    """A customer of whom something was told, deleted so long ago that its retention has ended."""
+    id = created(stack)
+    assert stack.deliver(told.messages(id))
+    stack.call("delete_customer", id)
+    stack.make_due(id)
+    return id
+
+
+def test_a_dry_run_lists_what_is_due_and_a_real_one_leaves_nothing_of_it(stack: Stack, due: str) -> None:
+    dry = stack.invoke("PurgeCustomers", {"dry_run": True})
+    assert due in dry["customers"]
+    assert stack.call("get_customer", due, params={"include_deleted": True}).status_code == 200
+    done = stack.invoke("PurgeCustomers", {"dry_run": False})
+    assert (done["purged"], done["remaining"]) == (dry["remaining"], 0)
+    assert stack.call("get_customer", due, params={"include_deleted": True}).json()["code"] == "customer_not_found"
+    assert not collection(stack, due)
+
+
+def test_the_schedule_invokes_the_purge_when_the_parameter_says(stack: Stack) -> None:
+    schedules = stack.cloud.client("scheduler")
+    schedule = schedules.get_schedule(Name=stack.resource("PurgeCustomersSchedule"))
+    function = stack.cloud.client("lambda").get_function(FunctionName=stack.resource("PurgeCustomers"))
+    assert (schedule["State"], schedule["ScheduleExpression"]) == ("ENABLED", "rate(1 day)")
+    assert schedule["Target"]["Arn"] == function["Configuration"]["FunctionArn"]
+    assert stack.invoke("PurgeCustomers", json.loads(schedule["Target"]["Input"]))["dry_run"] is False
+
+
+def test_the_purge_logs_how_many_and_not_whom(stack: Stack, due: str) -> None:
+    stack.invoke("PurgeCustomers", {})
+    lines = logged(stack, "PurgeCustomersLogs")
+    assert [line for line in lines if '"purged":' in line]
+    assert not [line for line in lines if due in line]
+
+
+def logged(stack: Stack, group: str) -> list[str]:
+    found = stack.cloud.client("logs").filter_log_events(logGroupName=stack.resource(group))
+    return [event["message"] for event in found["events"]]
 
 
 def test_the_tables_ttl_is_on_and_reads_expires_at(stack: Stack) -> None:

@@ -4,30 +4,40 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.client import BaseClient
 from pydantic import ValidationError
 
 from customers.auth import api_keys
-from customers.dynamodb import ATTEMPT_MILLISECONDS
+from customers.dynamodb import ATTEMPT_MILLISECONDS, Table
+from customers.events import DETAIL_TYPES
 from customers.keys import SORT_INDEXES
-from customers.settings import AuthSettings, Settings
-from tests.handlers import OPERATIONS, Api
+from customers.repository import Repository
+from customers.retention import RESERVE_MILLISECONDS, PurgeOrder
+from customers.settings import AuthSettings, InboxSettings, Settings
+from tests import told
+from tests.handlers import FUNCTIONS, OPERATIONS, Api, Context, message
 from tools.template import ROOT, load
 
 type Template = dict[str, Any]
-type Permission = tuple[str, str]  # an action, and TABLE or the name of an index
+type Permission = tuple[str, str]  # an action, and TABLE, the name of an index or the logical id of a queue
 
 TABLE = "the table"
 READS = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
+POLLS = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}  # by Lambda, in the function's role
 API_GATEWAY_SECONDS = 30  # the longest that an HTTP API waits for a function; not adjustable
+LAMBDA_SECONDS = 900  # the longest that a function runs
+VISIBILITY_FACTOR = 6  # of a queue, over its function's timeout: what AWS advises
+RETENTION_SECONDS = 14 * 24 * 3600  # the longest that SQS keeps a message
 SAFELISTED = {"cache-control", "content-type"}  # response headers that a browser shows to every page (Fetch standard)
 
-SETTINGS = Settings.model_fields | AuthSettings.model_fields
+SETTINGS = Settings.model_fields | InboxSettings.model_fields | AuthSettings.model_fields
 WITHOUT_PARAMETER = {
     "jwt_secret": "for local use: who may read a function's configuration would read it; a stack has JWT_SECRET_ARN",
     "jwt_leeway_seconds": "30 s covers clocks that are kept by NTP; more would only lengthen a stolen token's life",
@@ -54,9 +64,20 @@ def functions(template: Template) -> dict[str, Any]:
     }
 
 
-def route(function: Any) -> tuple[str, str]:
-    (event,) = (each["Properties"] for each in function["Events"].values() if each["Type"] == "HttpApi")
-    return event["Method"], event["Path"]
+def triggers(function: Any, kind: str) -> list[Any]:
+    return [each["Properties"] for each in function.get("Events", {}).values() if each["Type"] == kind]
+
+
+def method(function: Any) -> str | None:
+    """The method of its route; None if it has no route."""
+    routes = triggers(function, "HttpApi")
+    return routes[0]["Method"] if routes else None
+
+
+def only(template: Template, kind: str) -> Any:
+    """The properties of the one resource of a type."""
+    (properties,) = of_type(template, kind).values()
+    return properties
 
 
 def statements(function: Any) -> list[Any]:
@@ -74,17 +95,23 @@ def pairs(statement: Any) -> Iterator[tuple[str, Any]]:
 
 
 def named(resource: Any) -> str:
-    """What the ARN of a statement stands for. Nothing but the table and a named index is allowed to stand there."""
-    if resource == {"Fn::GetAtt": "Table.Arn"}:
-        return TABLE
-    index = re.fullmatch(r"\$\{Table\.Arn\}/index/(\w+)", resource["Fn::Sub"] if isinstance(resource, dict) else "")
-    assert index, resource
-    return index[1]
+    """What the ARN of a statement stands for: the table, a named index or a resource of the template."""
+    match resource:
+        case {"Fn::GetAtt": "Table.Arn"}:
+            return TABLE
+        case {"Fn::GetAtt": str(attribute)} if found := re.fullmatch(r"(\w+)\.Arn", attribute):
+            return found[1]
+        case {"Fn::Sub": str(text)} if found := re.fullmatch(r"\$\{Table\.Arn\}/index/(\w+)", text):
+            return found[1]
+    pytest.fail(f"{resource} is no ARN of this template")
 
 
 def table(template: Template) -> Any:
-    (properties,) = of_type(template, "AWS::DynamoDB::Table").values()
-    return properties
+    return only(template, "AWS::DynamoDB::Table")
+
+
+def indexes(template: Template) -> set[str]:
+    return {index["IndexName"] for index in table(template)["GlobalSecondaryIndexes"]}
 
 
 def references(part: Any) -> Iterator[str]:
@@ -120,7 +147,8 @@ def test_every_function_has_a_log_group_of_its_own_with_retention(template: Temp
 def test_every_function_has_its_own_statements_and_no_policy_of_somebody_else(template: Template) -> None:
     reads_secret = {"Fn::If": ["HasJwtSecret", {"Ref": "ReadJwtSecret"}, {"Ref": "AWS::NoValue"}]}
     for function in functions(template).values():
-        assert [policy for policy in function["Policies"] if list(policy) != ["Statement"]] == [reads_secret]
+        others = [policy for policy in function["Policies"] if list(policy) != ["Statement"]]
+        assert others == ([reads_secret] if method(function) else [])
         assert statements(function)
         assert "Role" not in function
 
@@ -133,29 +161,37 @@ def test_no_statement_has_a_wildcard(template: Template) -> None:
         assert "*" not in json.dumps(each)
 
 
-def test_every_permission_is_for_the_table_or_for_an_index_that_it_has(template: Template) -> None:
-    indexes = {index["IndexName"] for index in table(template)["GlobalSecondaryIndexes"]}
+def test_every_permission_is_for_the_table_or_an_index_that_it_has_or_a_queue(template: Template) -> None:
+    of_service = {"dynamodb": {TABLE, *indexes(template)}, "sqs": {*of_type(template, "AWS::SQS::Queue")}}
     for function in functions(template).values():
-        assert {resource for _, resource in permissions(function)} <= {TABLE, *indexes}
+        for action, resource in permissions(function):
+            assert resource in of_service[action.partition(":")[0]]
 
 
 def test_a_function_that_answers_a_get_may_not_write(template: Template) -> None:
     for function in functions(template).values():
-        if route(function)[0] == "GET":
+        if method(function) == "GET":
             assert {action for action, _ in permissions(function)} <= READS
 
 
-def test_nobody_may_scan_and_only_a_listing_may_query_an_index(template: Template) -> None:
+def test_nobody_may_scan_and_only_a_listing_and_the_purge_may_query_an_index(template: Template) -> None:
+    may_query = {"list_customers": indexes(template) - {"by_purge"}, "purge_customers": {"by_purge"}}
     for name, function in functions(template).items():
         granted = permissions(function)
         assert "dynamodb:Scan" not in {action for action, _ in granted}
-        of_indexes = {action for action, resource in granted if resource != TABLE}
-        assert of_indexes == ({"dynamodb:Query"} if name == "list_customers" else set())
+        of_indexes = {(action, resource) for action, resource in granted if resource in indexes(template)}
+        assert of_indexes == {("dynamodb:Query", index) for index in may_query.get(name, ())}
 
 
-def test_every_function_has_time_for_an_attempt_and_less_than_the_api_waits(template: Template) -> None:
+def test_every_function_has_time_for_an_attempt_and_ends_while_somebody_waits(template: Template) -> None:
     for function in functions(template).values():
-        assert ATTEMPT_MILLISECONDS / 1000 < function["Timeout"] < API_GATEWAY_SECONDS
+        longest = API_GATEWAY_SECONDS - 1 if method(function) else LAMBDA_SECONDS
+        assert ATTEMPT_MILLISECONDS / 1000 < function["Timeout"] <= longest
+
+
+def test_only_a_function_that_authenticates_may_read_the_secret(template: Template) -> None:
+    may_read = {name for name, function in functions(template).items() if "ReadJwtSecret" in {*references(function)}}
+    assert may_read == {*OPERATIONS}
 
 
 def test_tracing_is_off_unless_it_is_asked_for(template: Template) -> None:
@@ -196,7 +232,7 @@ def test_a_page_of_another_origin_may_use_all_of_the_documented_interface(templa
     document = (ROOT / "docs/openapi.json").read_text()
     sent, answered = set[str](), set[str]()
     json.loads(document, object_hook=lambda each: sort_headers(each, sent, answered))
-    assert {route(function)[0] for function in functions(template).values()} == set(cors["allowMethods"])
+    assert {method(function) for function in functions(template).values()} - {None} == set(cors["allowMethods"])
     assert sent | {"authorization", "content-type"} <= set(cors["allowHeaders"])
     assert answered - SAFELISTED <= set(cors["exposeHeaders"])
 
@@ -256,6 +292,68 @@ def test_every_defined_attribute_is_part_of_a_key_and_every_key_is_defined(templ
     assert sorted(defined) == sorted({key["AttributeName"] for schema in schemas for key in schema})
 
 
+# Events
+
+
+def test_the_rule_takes_exactly_the_events_that_are_understood_and_gives_them_to_the_queue(template: Template) -> None:
+    rule = only(template, "AWS::Events::Rule")
+    assert rule["EventBusName"] == {"Ref": "Bus"}
+    assert rule["EventPattern"] == {"detail-type": [*DETAIL_TYPES]}
+    assert rule["Targets"] == [{"Id": "queue", "Arn": {"Fn::GetAtt": "ActivityQueue.Arn"}}]
+
+
+def test_nobody_but_the_rule_may_send_to_the_queue(template: Template) -> None:
+    policy = only(template, "AWS::SQS::QueuePolicy")
+    assert policy["Queues"] == [{"Ref": "ActivityQueue"}]
+    assert policy["PolicyDocument"]["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": {"Fn::GetAtt": "ActivityQueue.Arn"},
+            "Condition": {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": "ActivityRule.Arn"}}},
+        }
+    ]
+
+
+def test_a_message_is_not_delivered_again_while_it_may_still_be_recorded(template: Template) -> None:
+    mapping = only(template, "AWS::Lambda::EventSourceMapping")
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": "ActivityQueue.Arn"}
+    assert mapping["FunctionName"] == {"Ref": "RecordActivity"}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    visible_again = of_type(template, "AWS::SQS::Queue")["ActivityQueue"]["VisibilityTimeout"]
+    assert visible_again >= VISIBILITY_FACTOR * functions(template)["record_activity"]["Timeout"]
+
+
+def test_queues_are_encrypted_and_keep_what_they_have_as_long_as_they_can(template: Template) -> None:
+    for queue in of_type(template, "AWS::SQS::Queue").values():
+        assert queue["SqsManagedSseEnabled"] is True
+        assert queue["MessageRetentionPeriod"] == RETENTION_SECONDS
+
+
+def test_nothing_copies_whole_events_to_where_people_look_for_errors(template: Template) -> None:
+    for queue in of_type(template, "AWS::SQS::Queue").values():
+        assert "RedrivePolicy" not in queue
+    assert "DestinationConfig" not in only(template, "AWS::Lambda::EventSourceMapping")
+    assert not [each for each in only(template, "AWS::Events::Rule")["Targets"] if "DeadLetterConfig" in each]
+
+
+# Purge
+
+
+def test_only_the_purge_runs_by_itself_and_when_is_a_parameter(template: Template) -> None:
+    scheduled = {name: triggers(function, "ScheduleV2") for name, function in functions(template).items()}
+    (schedule,) = scheduled.pop("purge_customers")
+    assert not any(scheduled.values())
+    assert schedule["ScheduleExpression"] == {"Ref": "PurgeSchedule"}
+    assert schedule["OmitName"] is True  # the name that SAM gives is the same in every stack
+    assert PurgeOrder.model_validate_json(schedule["Input"]) == PurgeOrder(dry_run=False)
+
+
+def test_a_purge_has_time_before_it_begins_no_more(template: Template) -> None:
+    assert functions(template)["purge_customers"]["Timeout"] > 2 * RESERVE_MILLISECONDS / 1000
+
+
 # Parameters and variables
 
 
@@ -311,8 +409,8 @@ def test_retention_has_the_same_bounds_as_its_setting(template: Template) -> Non
 # Permissions against what the operations do
 
 
-def test_a_function_may_do_what_its_operation_does_and_nothing_else(
-    template: Template, api: Api, monkeypatch: pytest.MonkeyPatch
+def test_a_function_may_do_what_it_does_and_nothing_else(
+    template: Template, api: Api, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make: Any = BaseClient._make_api_call  # type: ignore[attr-defined]
     made: list[tuple[BaseClient, Permission]] = []
@@ -322,27 +420,42 @@ def test_a_function_may_do_what_its_operation_does_and_nothing_else(
         return make(client, call, request)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", watched)
-    exercise(api)
-    clients = {name: api.app(name).service.table._client for name in OPERATIONS}
-    done = {name: sorted({what for by, what in made if by is client}) for name, client in clients.items()}
-    assert done == {name: sorted(permissions(function)) for name, function in functions(template).items()}
+    exercise(api, table)
+    own = {name: [*clients(api.app(name))] for name in FUNCTIONS}
+    done = {name: {what for by, what in made if any(by is client for client in own[name])} for name in FUNCTIONS}
+    done["record_activity"] |= {(action, "ActivityQueue") for action in POLLS}
+    granted = {name: permissions(function) for name, function in functions(template).items()}
+    assert {name: sorted(each) for name, each in done.items()} == {name: sorted(each) for name, each in granted.items()}
+
+
+def clients(app: Any) -> Iterator[BaseClient]:
+    """The AWS clients of a function's module."""
+    if inbox := getattr(app, "inbox", None):
+        yield inbox._dead_letters._client
+    yield (inbox or getattr(app, "retention", None) or app.service).table._client
 
 
 def needed(call: str, request: Any) -> Iterator[Permission]:
-    """What IAM asks for one request to DynamoDB. A transaction has no action of its own: each of its parts has one."""
+    """What IAM asks for one request. A transaction has no action of its own: each of its parts has one."""
     if call == "TransactWriteItems":
         for write in request["TransactItems"]:
             yield from ((f"dynamodb:{kind}Item", TABLE) for kind in write)
+    elif call == "SendMessage":
+        yield f"sqs:{call}", "DeadLetterQueue"
     else:
         yield f"dynamodb:{call}", request.get("IndexName", TABLE)
 
 
-def exercise(api: Api) -> None:
-    """Requests that take every operation through each of its calls."""
+def exercise(api: Api, table: Table) -> None:
+    """What takes every function through each of its calls."""
     id = api.create("C-1", name="Ada", status="lead").id
     assert api.call("create_customer", body={"customer_id": "C-1"}).status == 409
+    boto3.client("sqs").create_queue(QueueName=api.environment["DEAD_LETTER_QUEUE_URL"].rpartition("/")[2])
+    assert not api.deliver([*told.messages(id), message("MessageSent", {})])
     assert api.call("get_customer", id).status == 200
-    assert api.call("get_customer_detail", id).status == 200
+    assert len(api.call("get_customer_detail", id).body["campaigns"]) == 1
+    assert api.call("list_customer_campaigns", id).body["meta"]["total"] == 1
+    assert api.call("list_customer_activity", id, query="outcome=answered").body["meta"]["total"] == 1
     assert api.call("update_customer", id, {"customer_id": "C-2", "status": "customer"}).status == 200
     for query in (*(f"sort_field={field}" for field in SORT_INDEXES), "q=ada", "date_from=2020-01-01&status=customer"):
         assert api.call("list_customers", query=query).body["meta"]["total"] == 1
@@ -350,6 +463,11 @@ def exercise(api: Api) -> None:
     for key in ("of a deleted one", "of a live one"):
         assert api.call("restore_customer", id, headers={"idempotency-key": key.replace(" ", "-")}).status == 200
     assert api.call("delete_customer", id, query="purge=true").status == 204
+    long_ago = Repository(table, retention_days=1, clock=lambda: datetime(2020, 1, 1, tzinfo=UTC))
+    due = long_ago.create("demo-owner", {"customer_id": "C-3"}, None).customer.id
+    assert not api.deliver(told.messages(due))
+    long_ago.delete(due, None, lambda _: None)
+    assert api.app("purge_customers").lambda_handler({}, Context(lambda: 600_000))["purged"] == 1
     for operation in OPERATIONS:
         unknown = {"authorization": None, "x-api-key": api_keys.mint()[0]}
         assert api.call(operation, headers=unknown).status == 401
@@ -364,6 +482,12 @@ PARTS = {
     "api": "Resources/Api/Properties",
     "cors": "Resources/Api/Properties/DefinitionBody/x-amazon-apigateway-cors/Fn::If/1",
     "table": "Resources/Table/Properties",
+    "rule": "Resources/ActivityRule/Properties",
+    "queue": "Resources/ActivityQueue/Properties",
+    "sender": "Resources/ActivityQueuePolicy/Properties/PolicyDocument/Statement/0",
+    "mapping": "Resources/RecordActivityMessages/Properties",
+    "purge": "Resources/PurgeCustomers/Properties",
+    "schedule": "Resources/PurgeCustomers/Properties/Events/Schedule/Properties",
 }
 INDEX = {"Fn::Sub": "${Table.Arn}/index/by_name"}
 
@@ -377,6 +501,7 @@ BREAKS: Mapping[Callable[[Template], None], list[tuple[str, Any]]] = {
         ("Resources/GetCustomer/Properties/Policies/1", {"DynamoDBReadPolicy": {"TableName": {"Ref": "Table"}}}),
         ("Resources/GetCustomer/Properties/Policies/1/Statement", []),
         ("Globals/Function/Role", "arn:aws:iam::123456789012:role/admin"),
+        ("Resources/RecordActivity/Properties/Policies/0", {"SQSPollerPolicy": {"QueueName": "activity"}}),
     ],
     test_no_statement_has_a_wildcard: [
         ("statement/Action", ["dynamodb:*"]),
@@ -384,20 +509,29 @@ BREAKS: Mapping[Callable[[Template], None], list[tuple[str, Any]]] = {
         ("statement/NotAction", ["dynamodb:Scan"]),
         ("Resources/ReadJwtSecret/Properties/PolicyDocument/Statement/0/Resource", "*"),
     ],
-    test_every_permission_is_for_the_table_or_for_an_index_that_it_has: [
+    test_every_permission_is_for_the_table_or_an_index_that_it_has_or_a_queue: [
         ("statement/Resource", "arn:aws:dynamodb:eu-west-1:123456789012:table/other"),
         ("statement/Resource", {"Fn::Sub": "${Table.Arn}/index/by_colour"}),
+        ("statement/Resource", {"Fn::GetAtt": "Bus.Arn"}),
+        ("statement/Resource", {"Fn::GetAtt": "DeadLetterQueue.Arn"}),
     ],
     test_a_function_that_answers_a_get_may_not_write: [
         ("statement/Action", ["dynamodb:GetItem", "dynamodb:PutItem"]),
     ],
-    test_nobody_may_scan_and_only_a_listing_may_query_an_index: [
+    test_nobody_may_scan_and_only_a_listing_and_the_purge_may_query_an_index: [
         ("statement/Action", ["dynamodb:Scan"]),
         ("statement", {"Action": ["dynamodb:Query"], "Resource": INDEX}),
+        ("purge/Policies/0/Statement/1/Resource", INDEX),
+        ("purge/Policies/0/Statement/1/Action", ["dynamodb:Query", "dynamodb:Scan"]),
     ],
-    test_every_function_has_time_for_an_attempt_and_less_than_the_api_waits: [
+    test_every_function_has_time_for_an_attempt_and_ends_while_somebody_waits: [
         ("function/Timeout", 5),
         ("Resources/ListCustomers/Properties/Timeout", 30),
+        ("purge/Timeout", 901),
+    ],
+    test_only_a_function_that_authenticates_may_read_the_secret: [
+        ("Resources/GetCustomer/Properties/Policies/0", {"Statement": []}),
+        ("purge/Policies/0", {"Fn::If": ["HasJwtSecret", {"Ref": "ReadJwtSecret"}, {"Ref": "AWS::NoValue"}]}),
     ],
     test_tracing_is_off_unless_it_is_asked_for: [
         ("function/Tracing", "Active"),
@@ -436,6 +570,44 @@ BREAKS: Mapping[Callable[[Template], None], list[tuple[str, Any]]] = {
     ],
     test_every_defined_attribute_is_part_of_a_key_and_every_key_is_defined: [
         ("table/AttributeDefinitions/0/AttributeName", "colour"),
+    ],
+    test_the_rule_takes_exactly_the_events_that_are_understood_and_gives_them_to_the_queue: [
+        ("rule/EventPattern/detail-type", [*DETAIL_TYPES, "ColourUpserted"]),
+        ("rule/EventPattern/detail-type", [*DETAIL_TYPES][1:]),
+        ("rule/EventPattern/source", ["campaigns"]),
+        ("rule/EventBusName", "default"),
+        ("rule/Targets/0/Arn", {"Fn::GetAtt": "DeadLetterQueue.Arn"}),
+    ],
+    test_nobody_but_the_rule_may_send_to_the_queue: [
+        ("sender/Principal", "*"),
+        ("sender/Action", "sqs:*"),
+        ("sender/Condition", {}),
+        ("sender/Condition", {"ArnEquals": {"aws:SourceArn": "*"}}),
+    ],
+    test_a_message_is_not_delivered_again_while_it_may_still_be_recorded: [
+        ("queue/VisibilityTimeout", 30),
+        ("Resources/RecordActivity/Properties/Timeout", 31),
+        ("mapping/FunctionResponseTypes", []),
+        ("mapping/EventSourceArn", {"Fn::GetAtt": "DeadLetterQueue.Arn"}),
+    ],
+    test_queues_are_encrypted_and_keep_what_they_have_as_long_as_they_can: [
+        ("queue/SqsManagedSseEnabled", False),
+        ("queue/MessageRetentionPeriod", 345_600),
+        ("Resources/DeadLetterQueue/Properties/MessageRetentionPeriod", 345_600),
+    ],
+    test_nothing_copies_whole_events_to_where_people_look_for_errors: [
+        ("queue/RedrivePolicy", {"deadLetterTargetArn": {"Fn::GetAtt": "DeadLetterQueue.Arn"}, "maxReceiveCount": 3}),
+        ("mapping/DestinationConfig", {"OnFailure": {"Destination": {"Fn::GetAtt": "DeadLetterQueue.Arn"}}}),
+        ("rule/Targets/0/DeadLetterConfig", {"Arn": {"Fn::GetAtt": "DeadLetterQueue.Arn"}}),
+    ],
+    test_only_the_purge_runs_by_itself_and_when_is_a_parameter: [
+        ("schedule/ScheduleExpression", "rate(1 day)"),
+        ("schedule/OmitName", False),
+        ("schedule/Input", '{"dry_run": true}'),
+        ("Resources/RecordActivity/Properties/Events", {"Schedule": {"Type": "ScheduleV2", "Properties": {}}}),
+    ],
+    test_a_purge_has_time_before_it_begins_no_more: [
+        ("purge/Timeout", 45),
     ],
     test_every_parameter_says_what_it_is_and_has_its_place_in_the_form: [
         ("Parameters/Colour", {"Type": "String", "Description": "Unlisted."}),

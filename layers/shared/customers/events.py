@@ -86,14 +86,15 @@ Seconds = Annotated[
 class Detail(BaseModel):
     """The `detail` of an event. Times are RFC 3339; without a zone they are UTC."""
 
+    told_by: ClassVar[str] = "updated_at"  # the field that says when this became so
     removes: ClassVar[bool] = False  # of two events of one instant the one that removes is believed
 
     schema_version: Literal[1] = 1
 
     @property
     def told_at(self) -> datetime:
-        """When what this event tells became so."""
-        raise NotImplementedError
+        told_at: datetime = getattr(self, self.told_by)
+        return told_at
 
     @cached_property
     def revision(self) -> str:
@@ -121,22 +122,15 @@ class CampaignUpserted(Detail):
     created_at: Instant
     updated_at: Instant
 
-    @property
-    def told_at(self) -> datetime:
-        return self.updated_at
-
 
 class CampaignDeleted(Detail):
     """A campaign is gone, and is no longer shown with any customer."""
 
+    told_by = "deleted_at"
     removes = True
 
     id: Id
     deleted_at: Instant
-
-    @property
-    def told_at(self) -> datetime:
-        return self.deleted_at
 
 
 class TargetUpserted(Detail):
@@ -170,23 +164,16 @@ class TargetUpserted(Detail):
     created_at: Instant
     updated_at: Instant
 
-    @property
-    def told_at(self) -> datetime:
-        return self.updated_at
-
 
 class TargetRemoved(Detail):
     """A customer was taken out of a campaign."""
 
+    told_by = "removed_at"
     removes = True
 
     customer: Id
     campaign_id: Id
     removed_at: Instant
-
-    @property
-    def told_at(self) -> datetime:
-        return self.removed_at
 
 
 class Activity(Detail):
@@ -261,10 +248,6 @@ class CallUpserted(Activity):
     updated_at: Instant
 
     @property
-    def told_at(self) -> datetime:
-        return self.updated_at
-
-    @property
     def type(self) -> str:
         return "call"
 
@@ -331,7 +314,7 @@ DETAIL_TYPES: Mapping[str, type[Detail]] = {
 class _Envelope(BaseModel):
     """An event as EventBridge delivers it; the rest of its members are not used."""
 
-    id: Annotated[str, StringConstraints(max_length=100)]
+    id: UUID  # nothing else may get into a log or a letter
     detail_type: Annotated[str, Field(alias="detail-type")]
     detail: dict[str, Any]
 
@@ -364,13 +347,13 @@ def read(text: str) -> Event | Unreadable:
         return Unreadable(_problems(error))
     except ValueError:
         return Unreadable(["not JSON"])
-    model = DETAIL_TYPES.get(envelope.detail_type)
+    id, model = str(envelope.id), DETAIL_TYPES.get(envelope.detail_type)
     if not model:
-        return Unreadable(["detail-type: unknown"], envelope.id)
+        return Unreadable(["detail-type: unknown"], id)
     try:
-        return Event(envelope.id, envelope.detail_type, model.model_validate(envelope.detail))
+        return Event(id, envelope.detail_type, model.model_validate(envelope.detail))
     except ValidationError as error:
-        return Unreadable(_problems(error), envelope.id, envelope.detail_type)
+        return Unreadable(_problems(error), id, envelope.detail_type)
 
 
 def _problems(error: ValidationError) -> list[str]:
