@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 from unittest.mock import patch
 
@@ -18,6 +19,7 @@ FUNCTIONS = sorted(app.parent.name for app in ROOT.glob("functions/*/app.py"))
 OPERATIONS = sorted(routes())  # the functions that are called over HTTP
 ENVIRONMENT: Mapping[str, str] = json.loads((ROOT / "events/env.json").read_text())["Parameters"]
 FAR_FUTURE = 4_102_444_800  # 2100-01-01
+LOADING = Lock()  # the environment is one for all threads
 
 
 def bearer(owner_id: str, **claims: Any) -> str:
@@ -68,14 +70,17 @@ class Api:
 
     def app(self, operation: str) -> Any:
         """The function's module, loaded as a cold start loads it."""
-        if operation not in self.apps:
-            spec = importlib.util.spec_from_file_location(f"{operation}_app", ROOT / f"functions/{operation}/app.py")
-            assert spec
-            assert spec.loader
-            module = importlib.util.module_from_spec(spec)
-            with patch.dict(os.environ, self.environment):
-                spec.loader.exec_module(module)
-            self.apps[operation] = module
+        with LOADING:
+            if operation not in self.apps:
+                spec = importlib.util.spec_from_file_location(
+                    f"{operation}_app", ROOT / f"functions/{operation}/app.py"
+                )
+                assert spec
+                assert spec.loader
+                module = importlib.util.module_from_spec(spec)
+                with patch.dict(os.environ, self.environment):
+                    spec.loader.exec_module(module)
+                self.apps[operation] = module
         return self.apps[operation]
 
     def raw(self, operation: str, event: Mapping[str, Any], context: Context | None = None) -> Answer:

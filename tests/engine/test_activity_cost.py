@@ -79,7 +79,7 @@ def calls(id: str) -> list[Item]:
     sentences = {"transcript_summary": example["transcript_summary"] * 5, "customer": id}
     times = [FIRST + n * timedelta(hours=1) for n in range(CALLS)]
     return [
-        CallUpserted(**{**example, **sentences, "id": UUID(int=n), "dispatched_at": time}).item()
+        CallUpserted(**{**example, **sentences, "id": UUID(int=n), "dispatched_at": keys.timestamp(time)}).item()
         for n, time in enumerate(times)
     ]
 

@@ -56,25 +56,24 @@ class Retention:
         self.table.begin(context.get_remaining_time_in_millis)
         now = datetime.now(UTC)
         if order.dry_run:
-            ids = list(chain.from_iterable(self.customers.due(now)))
-            return PurgeReport(dry_run=True, remaining=len(ids), customers=ids[:LISTED])
+            all_due = list(chain.from_iterable(self.customers.due(now)))
+            return PurgeReport(dry_run=True, remaining=len(all_due), customers=all_due[:LISTED])
 
         def purge(id: str) -> Outcome:
             if context.get_remaining_time_in_millis() < RESERVE_MILLISECONDS:
                 return "waiting"
             return self._purge(id, keys.timestamp(now))
 
-        with ThreadPoolExecutor(PURGES_AT_ONCE) as pool:
-            outcomes = Counter(outcome for ids in self.customers.due(now) for outcome in pool.map(purge, ids))
-        report = PurgeReport(
-            dry_run=False,
-            purged=outcomes["purged"],
-            spared=outcomes["spared"],
-            failed=outcomes["failed"],
-            remaining=outcomes["failed"] + outcomes["waiting"],
-        )
-        observability.record_purge(report.model_dump(exclude={"dry_run", "customers"}))
-        return report
+        outcomes = Counter[Outcome]()
+        try:
+            with ThreadPoolExecutor(PURGES_AT_ONCE) as pool:
+                for ids in self.customers.due(now):
+                    outcomes.update(pool.map(purge, ids))
+        finally:  # what has been purged is on record, also when the list of what is due cannot be read any further
+            remaining = outcomes["failed"] + outcomes["waiting"]
+            done = {name: outcomes[name] for name in ("purged", "spared", "failed")} | {"remaining": remaining}
+            observability.record_purge(done)
+        return PurgeReport(dry_run=False, **done)
 
     def _purge(self, id: str, now: str) -> Outcome:
         """One customer, if it is still deleted and still due. What goes wrong with one is no matter of the others."""
