@@ -17,7 +17,7 @@ from customers.dynamodb import Item, Table
 from customers.events import Activity, CallUpserted, MessageSent
 from customers.listing import ActivityParameters, list_activity
 from tests.handlers import Answer, Api, event
-from tests.unit.test_detail import call, detail, refused, sent, small_pages, tell, told, utc, uuid
+from tests.unit.reads import call, detail, refused, sent, small_pages, tell, told, utc, uuid
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from customers.models import CampaignStatus
 from tests.handlers import Answer, Api, event
-from tests.unit.test_detail import campaign, enrolment, refused, tell, told, utc, uuid
+from tests.unit.reads import campaign, enrolment, refused, tell, told, utc, uuid
 
 FIELDS = ["created_at", "updated_at", "name", "status"]
 

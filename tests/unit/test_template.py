@@ -325,6 +325,11 @@ def test_a_message_is_not_delivered_again_while_it_may_still_be_recorded(templat
     assert visible_again >= VISIBILITY_FACTOR * functions(template)["record_activity"]["Timeout"]
 
 
+def test_a_flood_of_events_leaves_concurrency_to_the_api(template: Template) -> None:
+    mapping = only(template, "AWS::Lambda::EventSourceMapping")
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "EventConcurrency"}}
+
+
 def test_queues_are_encrypted_and_keep_what_they_have_as_long_as_they_can(template: Template) -> None:
     for queue in of_type(template, "AWS::SQS::Queue").values():
         assert queue["SqsManagedSseEnabled"] is True
@@ -589,6 +594,9 @@ BREAKS: Mapping[Callable[[Template], None], list[tuple[str, Any]]] = {
         ("Resources/RecordActivity/Properties/Timeout", 31),
         ("mapping/FunctionResponseTypes", []),
         ("mapping/EventSourceArn", {"Fn::GetAtt": "DeadLetterQueue.Arn"}),
+    ],
+    test_a_flood_of_events_leaves_concurrency_to_the_api: [
+        ("mapping/ScalingConfig", {}),
     ],
     test_queues_are_encrypted_and_keep_what_they_have_as_long_as_they_can: [
         ("queue/SqsManagedSseEnabled", False),
