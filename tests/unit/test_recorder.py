@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 
 from customers import keys
-from customers.dynamodb import CONTENTION_ATTEMPTS, Cancelled, Item, Table
+from customers.dynamodb import Cancelled, Item, Table
 from customers.errors import Unavailable
 from customers.events import DETAIL_TYPES
-from customers.recorder import NEWEST_READ, Outcome, Recorder
+from customers.recorder import ATTEMPTS, NEWEST_READ, Outcome, Recorder
 from customers.repository import Repository
 from tests.handlers import event
 
@@ -246,5 +246,5 @@ def test_a_customer_whose_statistics_never_rest_is_left_to_a_later_delivery(
     monkeypatch.setattr("time.sleep", lambda _: None)
     with pytest.raises(Unavailable):
         told("CallUpserted")
-    assert len(tried) == CONTENTION_ATTEMPTS
+    assert len(tried) == ATTEMPTS
     assert not activities(stored())
