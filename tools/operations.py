@@ -323,9 +323,9 @@ OPERATIONS: Mapping[str, Operation] = {
         summary="List a customer's activity",
         description=(
             "One page of a customer's timeline: its calls, with their analysis, its WhatsApp messages and its emails, "
-            "the latest `occurred_at` first. Planned calls are in it too. Without filters and dates `total` is what "
-            "the statistics of the customer's detail count; with them everything in the range of dates is read, which "
-            "takes longer the more it is. There are no `aggregations`."
+            "the latest `occurred_at` first. Planned calls are in it too. Of all or of some types `total` is what "
+            "the statistics of the customer's detail count; with dates, statuses or outcomes everything in the range "
+            "of dates is read, which takes longer the more it is. There are no `aggregations`."
         ),
         scope="customers:read",
         query=ActivityParameters,

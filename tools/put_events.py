@@ -70,7 +70,7 @@ def from_file(path: Path, customer: str | None, *, force: bool) -> Event:
             raise EventFileError(f"{path} is no event: it needs a source, a detail-type and a detail")
     if customer and "customer" in detail:
         detail["customer"] = customer
-    understood = read(json.dumps({"id": str(uuid4()), **event}))  # as EventBridge gives it one
+    understood = read(json.dumps({**event, "id": str(uuid4())}))  # as EventBridge gives it one
     if isinstance(understood, Unreadable) and not force:
         raise EventFileError(
             f"{path} would not be understood (FORCE=1 puts it anyway): {'; '.join(understood.problems)}"

@@ -6,7 +6,7 @@ PURGE_TEST_CUSTOMERS=30000 runs the first tests at that size; a third of the cus
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -189,21 +189,6 @@ def test_a_run_that_comes_to_the_end_of_its_time_stops_and_says_how_many_remain(
     assert 0 < report["purged"] < len(seeded.due)
     assert report["purged"] + report["remaining"] == len(seeded.due)
     assert seeded.ledger.assert_true().keys() < seeded.due | seeded.others
-
-
-def test_a_run_that_cannot_go_on_has_said_what_it_has_done(
-    seeded: Seeded, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    customers = seeded.ledger.api.app("purge_customers").retention.customers
-
-    def due(_now: datetime) -> Iterator[Sequence[str]]:
-        yield sorted(seeded.due)[:3]
-        raise Unavailable
-
-    monkeypatch.setattr(customers, "due", due)
-    with pytest.raises(Unavailable):
-        seeded.purge()
-    assert '"outcome":"purged","Purge":[3.0]' in capsys.readouterr().out
 
 
 def test_a_purge_that_was_killed_half_way_is_the_first_that_is_due(seeded: Seeded) -> None:

@@ -173,7 +173,7 @@ def counts(owner_id: str) -> tuple[str, str]:
 
 
 def count(owner_id: str, id: str) -> Key:
-    return {"pk": f"OWNER#{owner_id}", "sk": f"COUNT#{_shard(id, COUNT_SHARDS):02}"}
+    return {"pk": f"OWNER#{owner_id}", "sk": f"COUNT#{zlib.crc32(id.encode()) % COUNT_SHARDS:02}"}
 
 
 def count_name(state: State, status_key: str) -> str:
@@ -212,11 +212,8 @@ def owner_api_key(owner_id: str, key_id: str) -> Key:
 
 
 def purge_shard(id: str) -> str:
-    return str(_shard(id, PURGE_SHARDS))
-
-
-def _shard(id: str, shards: int) -> int:
-    return zlib.crc32(id.encode()) % shards
+    """From other bits than those of the count's shard, or the purges of one shard would meet on two count items."""
+    return str((zlib.crc32(id.encode()) >> 20) % PURGE_SHARDS)
 
 
 def timestamp(time: datetime) -> str:

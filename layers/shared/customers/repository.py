@@ -90,10 +90,19 @@ class Repository:
             values={":pk": keys.customer(id)["pk"], ":first": keys.customer(id)["sk"], ":last": last},
             ConsistentRead=True,
         )
-        items = {item["sk"]: item for page in pages for item in page.items}
-        customer = self._visible(items.pop(keys.customer(id)["sk"], None), owner_id, include_deleted=include_deleted)
-        stats = items.pop(keys.STATS, {})
-        return CustomerDetail(customer, stats, list(items.values()) if customer.state == "live" else [])
+        customer, items = None, dict[str, Item]()
+        for page in pages:
+            items |= {item["sk"]: item for item in page.items}
+            header = items.get(
+                keys.customer(id)["sk"]
+            )  # it comes first: nothing more is read for those who may not see
+            customer = customer or self._visible(header, owner_id, include_deleted=include_deleted)
+            if customer.state != "live":
+                break
+        if not customer:
+            raise CustomerNotFound
+        targets = [item for sk, item in items.items() if sk.startswith(keys.TARGETS)]
+        return CustomerDetail(customer, items.get(keys.STATS, {}), targets if customer.state == "live" else [])
 
     def create(self, owner_id: str, values: Mapping[str, Any], request: IdempotentRequest | None) -> Outcome:
         """Raises `CustomerIdTaken`."""

@@ -55,24 +55,20 @@ class Retention:
         order = PurgeOrder.model_validate(event)
         self.table.begin(context.get_remaining_time_in_millis)
         now = datetime.now(UTC)
+        due = list(chain.from_iterable(self.customers.due(now)))  # ids only; read while there is time
         if order.dry_run:
-            all_due = list(chain.from_iterable(self.customers.due(now)))
-            return PurgeReport(dry_run=True, remaining=len(all_due), customers=all_due[:LISTED])
+            return PurgeReport(dry_run=True, remaining=len(due), customers=due[:LISTED])
 
         def purge(id: str) -> Outcome:
             if context.get_remaining_time_in_millis() < RESERVE_MILLISECONDS:
                 return "waiting"
             return self._purge(id, keys.timestamp(now))
 
-        outcomes = Counter[Outcome]()
-        try:
-            with ThreadPoolExecutor(PURGES_AT_ONCE) as pool:
-                for ids in self.customers.due(now):
-                    outcomes.update(pool.map(purge, ids))
-        finally:  # what has been purged is on record, also when the list of what is due cannot be read any further
-            remaining = outcomes["failed"] + outcomes["waiting"]
-            done = {name: outcomes[name] for name in ("purged", "spared", "failed")} | {"remaining": remaining}
-            observability.record_purge(done)
+        with ThreadPoolExecutor(PURGES_AT_ONCE) as pool:
+            outcomes = Counter[Outcome](pool.map(purge, due))
+        remaining = outcomes["failed"] + outcomes["waiting"]
+        done = {name: outcomes[name] for name in ("purged", "spared", "failed")} | {"remaining": remaining}
+        observability.record_purge(done)
         return PurgeReport(dry_run=False, **done)
 
     def _purge(self, id: str, now: str) -> Outcome:
