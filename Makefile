@@ -67,7 +67,7 @@ table: .venv/.made ## the table in a DynamoDB engine on this machine, for sam lo
 PINS := $(UV) pip compile -q --universal --no-header --python-version $(PYTHON_VERSION) $(if $(UPGRADE),--upgrade)
 pins: $(UV) ## resolve the pinned requirements from pyproject.toml again (UPGRADE=1: to the newest)
 	$(PINS) pyproject.toml -o layers/shared/requirements.txt
-	$(PINS) pyproject.toml --group dev -c layers/shared/requirements.txt -o requirements/dev.txt
+	$(PINS) pyproject.toml --extra cli --group dev -c layers/shared/requirements.txt -o requirements/dev.txt
 	$(PINS) --group sam -o requirements/sam.txt
 	$(PINS) --group ministack -o requirements/ministack.txt
 

@@ -252,6 +252,8 @@ FUNCTION_ENVIRONMENT: Mapping[str, str] = {
     "TABLE_NAME": "none",
     "API_KEYS_ONLY": "true",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/none",
+    "BUCKET_NAME": "none",
+    "EXPORT_FUNCTION": "none",
     "POWERTOOLS_SERVICE_NAME": "customers",
 }
 

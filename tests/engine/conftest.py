@@ -20,16 +20,19 @@ from tools.table import ACCOUNT, create_table
 
 
 @pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the engine listens. Each process of the tests (a worker of xdist) starts a MiniStack and stops it."""
-    if named := os.environ.get("DYNAMODB_TEST_ENDPOINT"):
-        yield named
-        return
+def endpoint(request: pytest.FixtureRequest) -> str:
+    """Where the engine listens."""
+    return os.environ.get("DYNAMODB_TEST_ENDPOINT") or str(request.getfixturevalue("ministack"))
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """DynamoDB and S3. Each process of the tests (a worker of xdist) starts a MiniStack and stops it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     directory = str(tmp_path_factory.mktemp("ministack"))
-    options = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": "dynamodb", "LOG_LEVEL": "ERROR"}
+    options = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": "dynamodb,s3", "LOG_LEVEL": "ERROR"}
     environment = {**os.environ, **options, "TMPDIR": directory}
     with subprocess.Popen([MINISTACK_BIN / "ministack"], env=environment, cwd=directory) as process:  # noqa: S603 - ours
         try:
@@ -68,6 +71,22 @@ def client(engine: dict[str, str]) -> Any:
         aws_access_key_id=engine.get("AWS_ACCESS_KEY_ID"),
         aws_secret_access_key=engine.get("AWS_SECRET_ACCESS_KEY"),
     )
+
+
+@pytest.fixture(scope="session")
+def bucket(ministack: str) -> Iterator[Any]:
+    """A bucket, as a resource of boto3."""
+    s3: Any = boto3.resource(
+        "s3",
+        endpoint_url=ministack,
+        region_name=ACCOUNT["AWS_DEFAULT_REGION"],
+        aws_access_key_id=ACCOUNT["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=ACCOUNT["AWS_SECRET_ACCESS_KEY"],
+    )
+    bucket = s3.create_bucket(Bucket=f"customers-test-{uuid4()}")
+    yield bucket
+    bucket.objects.delete()
+    bucket.delete()
 
 
 @pytest.fixture(scope="session")

@@ -34,9 +34,11 @@ from customers.errors import (
     UnsupportedMediaType,
 )
 from customers.models import Customer, CustomerOut
+from customers.multipart import file_of
 from customers.repository import IdempotentRequest, Outcome, Repository
 from customers.settings import AuthSettings, Settings
 
+MAX_FILE_BODY_BYTES = 4 << 20  # Lambda takes 6 MB of request, of which base64 makes 4.5
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")  # visible ASCII, as every header may carry it
 
 type Event = Mapping[str, Any]  # API Gateway HTTP API, payload 2.0
@@ -74,11 +76,15 @@ class Request:
     @cached_property
     def id(self) -> str:
         """The path's `customer_id`, which is the record's id."""
-        text = str((self.event.get("pathParameters") or {}).get("customer_id"))
+        return self.path_id("customer_id")
+
+    def path_id(self, name: str) -> str:
+        """The UUID that the path has under this name."""
+        text = str((self.event.get("pathParameters") or {}).get(name))
         try:
             return str(UUID(text))
         except ValueError:
-            raise Invalid.at("path", "customer_id", msg="Input should be a valid UUID", kind="uuid_parsing") from None
+            raise Invalid.at("path", name, msg="Input should be a valid UUID", kind="uuid_parsing") from None
 
     @cached_property
     def parameters(self) -> dict[str, str]:
@@ -90,10 +96,7 @@ class Request:
 
     def body[Model: BaseModel](self, model: type[Model]) -> Model:
         """The JSON body. Raises `PayloadTooLarge`, `UnsupportedMediaType`."""
-        text = self.event.get("body") or ""
-        raw = b64decode(text) if self.event.get("isBase64Encoded") else text.encode()
-        if len(raw) > self.settings.max_body_bytes:
-            raise PayloadTooLarge(f"The body has more than {self.settings.max_body_bytes} bytes")
+        raw = self._raw_body(self.settings.max_body_bytes)
         media_type = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if not re.fullmatch(r"application/([\w.-]+\+)?json", media_type):
             raise UnsupportedMediaType("The body must be application/json")
@@ -107,6 +110,17 @@ class Request:
             raise Invalid.at("body", msg="Input should be a JSON object", kind="model_attributes_type")
         return _validate(model, data, "body", extra="forbid" if self.settings.reject_unknown_fields else "ignore")
 
+    def file(self) -> bytes:
+        """The part `file` of a multipart/form-data body. Raises `PayloadTooLarge`, `UnsupportedMediaType`."""
+        return file_of(self._raw_body(MAX_FILE_BODY_BYTES), self.headers.get("content-type", ""))
+
+    def _raw_body(self, max_bytes: int) -> bytes:
+        text = self.event.get("body") or ""
+        raw = b64decode(text) if self.event.get("isBase64Encoded") else text.encode()
+        if len(raw) > max_bytes:
+            raise PayloadTooLarge(f"The body has more than {max_bytes} bytes")
+        return raw
+
     def idempotency(self, body: BaseModel | None = None) -> IdempotentRequest | None:
         """The request's Idempotency-Key, if it has one, with a fingerprint of what it asks."""
         key = self.headers.get("idempotency-key")
@@ -114,7 +128,7 @@ class Request:
             return None
         if not IDEMPOTENCY_KEY.fullmatch(key):
             raise Invalid.at("header", "Idempotency-Key", msg="Input should be 1 to 255 visible ASCII characters")
-        id = self.id if self.event.get("pathParameters") else None
+        id = self.id if self.event.get("pathParameters") else None  # of a restore
         asked = [key, self.operation, id, body.model_dump(mode="json") if body else None]
         return IdempotentRequest(
             self.caller.owner_id, _sha256(key), _sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False))

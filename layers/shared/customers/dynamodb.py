@@ -195,10 +195,11 @@ class Table:
             if start is None:
                 return
 
-    def batch_get(self, keys: Sequence[Mapping[str, str]]) -> list[Item]:
+    def batch_get(self, keys: Sequence[Mapping[str, str]], *, consistent: bool = False) -> list[Item]:
         """Items of at most BATCH_GET_ITEMS keys, in no order; keys without an item are left out."""
         found: list[Item] = []
-        wanted: Any = {self.name: {"Keys": [encode(key) for key in keys]}} if keys else {}
+        asked = {"Keys": [encode(key) for key in keys], "ConsistentRead": consistent}
+        wanted: Any = {self.name: asked} if keys else {}
         for attempt in range(CONTENTION_ATTEMPTS):
             if not wanted:
                 return found
@@ -240,6 +241,11 @@ class Table:
         """Delete these items, in no order; one that is gone already is no error."""
         for batch in batched(keys, BATCH_WRITE_ITEMS, strict=False):
             self._batch_write([{"DeleteRequest": {"Key": encode(key)}} for key in batch])
+
+    def put_all(self, items: Sequence[Mapping[str, Any]]) -> None:
+        """Write items as `put` does, in no order."""
+        for batch in batched(items, BATCH_WRITE_ITEMS, strict=False):
+            self._batch_write([{"PutRequest": {"Item": encode(item)}} for item in batch])
 
     def _batch_write(self, requests: Any) -> None:
         for attempt in range(CONTENTION_ATTEMPTS):

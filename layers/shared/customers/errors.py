@@ -62,6 +62,26 @@ class CustomerDeleted(ApiError):
         super().__init__("Customer is deleted: include_deleted=true shows it, and a restore brings it back")
 
 
+class ImportNotFound(ApiError):
+    """It never was, has expired, or is somebody else's."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "import_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("Import not found")
+
+
+class ExportNotFound(ApiError):
+    """It never was, has expired, or is somebody else's."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "export_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("Export not found")
+
+
 class CustomerIdTaken(ApiError):
     status = HTTPStatus.CONFLICT
     code = "customer_id_taken"

@@ -16,6 +16,14 @@ Items (`pk`, `sk`):
 | owner            | `OWNERS`                     | `<owner>`                    |
 | idempotency      | `IDEMPOTENCY#<owner>#<hash>` | `#IDEMPOTENCY`               |
 | … pointer to it  | `CUSTOMER#<id>`              | `IDEMPOTENCY#<owner>#<hash>` |
+| purged key       | `PURGED#<owner>#<hash>`      | `#PURGED`                    |
+| import           | `IMPORT#<id>`                | `#IMPORT`                    |
+| … of its owner   | `OWNER#<owner>`              | `IMPORT#<time>#<id>`         |
+| … chunk of it    | `IMPORT#<id>`                | `CHUNK#<number>`             |
+| … duplicates     | `IMPORT#<id>`                | `DUPLICATES#<chunk>`         |
+| … rejected rows  | `IMPORT#<id>`                | `REJECTED#<chunk>#<rows>`    |
+| … whose turn     | `OWNER#<owner>`              | `IMPORTING`                  |
+| export           | `EXPORT#<id>`                | `#EXPORT`                    |
 | API key          | `APIKEY#<key id>`            | `#APIKEY`                    |
 | API key of owner | `OWNER#<owner>`              | `APIKEY#<key id>`            |
 
@@ -39,6 +47,11 @@ Access patterns, and what each reads (a unit is 4 KB consistent, 8 KB otherwise)
 | every owner (administrators)   | Query `OWNERS`                                     | the registry       |
 | all that a purge removes       | Query `CUSTOMER#<id>`, consistent                  | its collection     |
 | what was this key's answer?    | the condition on the idempotency record's Put      | nothing            |
+| has this customer_id been purged?| BatchGetItem, consistent                         | a mark             |
+| how far is an import?          | Query `IMPORT#<id>`, `#IMPORT` to `CHUNK#…`        | 300 bytes a chunk  |
+| an owner's imports             | Query `OWNER#<owner>`, `IMPORT#…`; as above        | the imports        |
+| which rows were rejected?      | Query `IMPORT#<id>`, `REJECTED#<chunk>#…`          | the chunk's        |
+| how far is an export?          | GetItem, consistent                                | the export         |
 | whose API key is this?         | GetItem, consistent                                | the API key        |
 | an owner's API keys (tools)    | Query `OWNER#<owner>`, `APIKEY#…`; BatchGetItem    | the API keys       |
 | what is due for purge?         | Query `by_purge`, one for each purge shard         | what is due        |
@@ -68,6 +81,8 @@ ABSENT = "\U0010ffff"  # sorts after every other string in UTF-8; an index drops
 STATS = "#STATS"  # sort key
 TARGETS = "#TARGET#"  # what the sort keys of targets begin with
 ACTIVITIES = "ACTIVITY#"  # likewise
+IMPORTS = "IMPORT#"  # likewise, of an owner's imports
+CHUNKS = "CHUNK#"  # likewise, of an import's chunks
 DEMO_MARK: Mapping[str, str] = {"pk": "DEMO", "sk": "#DEMO"}  # says that a table has been given all demo customers
 OWNERS = "OWNERS"  # partition key of the registry of owners
 OWNER_PATTERN = r'^[!-"$-~]{1,128}$'  # visible ASCII without `#`; `re.fullmatch` and JSON Schema read it alike
@@ -173,7 +188,11 @@ def counts(owner_id: str) -> tuple[str, str]:
 
 
 def count(owner_id: str, id: str) -> Key:
-    return {"pk": f"OWNER#{owner_id}", "sk": f"COUNT#{zlib.crc32(id.encode()) % COUNT_SHARDS:02}"}
+    return {"pk": f"OWNER#{owner_id}", "sk": f"COUNT#{count_shard(id):02}"}
+
+
+def count_shard(id: str) -> int:
+    return zlib.crc32(id.encode()) % COUNT_SHARDS
 
 
 def count_name(state: State, status_key: str) -> str:
@@ -201,6 +220,53 @@ def idempotency_pointer(id: str, record: Key) -> Key:
 def pointed_record(sk: str) -> Key | None:
     """The idempotency record that an item of a customer's collection points to, if it is a pointer."""
     return {"pk": sk, "sk": "#IDEMPOTENCY"} if sk.startswith("IDEMPOTENCY#") else None
+
+
+def purged(owner_id: str, customer_id: str) -> Key:
+    """Says when a customer with this customer_id was purged, without saying who that was: the customer_id is hashed."""
+    return {"pk": f"PURGED#{owner_id}#{hashlib.sha256(customer_id.encode()).hexdigest()}", "sk": "#PURGED"}
+
+
+def import_(id: str) -> Key:
+    return {"pk": f"IMPORT#{id}", "sk": "#IMPORT"}
+
+
+def owner_import(owner_id: str, time: str, id: str) -> Key:
+    """`time` is a timestamp, so that the text order of an owner's imports is their order in time."""
+    return {"pk": f"OWNER#{owner_id}", "sk": f"{IMPORTS}{time}#{id}"}
+
+
+def import_of(sk: str) -> str:
+    """The import's id in the `sk` of an owner's import."""
+    return sk.rpartition("#")[2]
+
+
+def chunk(import_id: str, number: int) -> Key:
+    return {"pk": import_(import_id)["pk"], "sk": f"{CHUNKS}{number:05}"}
+
+
+def rejected(import_id: str, chunk: int, position: int) -> Key:
+    """The rejected rows of one batch, before which its chunk has `position` rows; in text order as in the file."""
+    return {"pk": import_(import_id)["pk"], "sk": f"{rejections(chunk)}{position:08}"}
+
+
+def rejections(chunk: int) -> str:
+    """What the sort keys of a chunk's rejected rows begin with."""
+    return f"REJECTED#{chunk:05}#"
+
+
+def duplicates(import_id: str, chunk: int) -> Key:
+    """Says which rows of a chunk have the customer_id of an earlier row of the file."""
+    return {"pk": import_(import_id)["pk"], "sk": f"DUPLICATES#{chunk:05}"}
+
+
+def importing(owner_id: str) -> Key:
+    """Says which import of an owner runs: one at a time."""
+    return {"pk": f"OWNER#{owner_id}", "sk": "IMPORTING"}
+
+
+def export(id: str) -> Key:
+    return {"pk": f"EXPORT#{id}", "sk": "#EXPORT"}
 
 
 def api_key(key_id: str) -> Key:

@@ -1,4 +1,4 @@
-"""One log line and one metric for each request, event and purge, with nothing personal in them.
+"""One log line and one metric for each request, event, purge and import, with nothing personal in them.
 
 That is no name, no id of a record or an owner, and no error message, which may quote either.
 
@@ -41,6 +41,14 @@ def record_purge(figures: Mapping[str, int]) -> None:
     for name, value in figures.items():
         with single_metric(name="Purge", unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
             metric.add_dimension("outcome", name)
+
+
+def record_import(state: str, rows: Mapping[str, int]) -> None:
+    """One large import that has ended: how many rows of each outcome."""
+    logger.info("import", extra={"state": state, **rows})
+    for outcome, value in rows.items():
+        with single_metric(name="ImportedRows", unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
+            metric.add_dimension("outcome", outcome)
 
 
 def record_fault(error: Exception) -> None:

@@ -6,7 +6,6 @@ its next version is made from it, and the write holds only if the record still h
 the method starts again. A purged or half-purged record is not found by anything but `purge`.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,10 +26,11 @@ from customers.errors import (
 )
 from customers.keys import ABSENT
 from customers.models import Customer
+from customers.writes import advance, after, count, drop_zeros, release, reserve, unmoved
 
 IDEMPOTENCY_HOURS = 24
 TOMBSTONE_HOURS = 24  # longer than any search cache lives
-DROPPED_ZEROS = 100  # at a time: an expression has at most 4 KB
+PURGED_MARK_DAYS = 8  # longer than an import's file lives
 HALF_PURGED = "0"  # purge_at of a record whose purge has begun: due before everything else
 
 type Precondition = Callable[[Customer], None]  # raises PreconditionFailed
@@ -111,8 +111,8 @@ class Repository:
         self._register(owner_id)
         writes = {
             "customer": Write("Put", item=customer.item(), condition="attribute_not_exists(pk)"),
-            "unique": _reserve(customer),
-            "count": _count((customer, 1)),
+            "unique": reserve(customer),
+            "count": count((customer, 1)),
         }
         for _ in range(CONTENTION_ATTEMPTS):
             try:
@@ -132,12 +132,12 @@ class Repository:
             moved = {name: value for name, value in changes.items() if getattr(customer, name) != value}
             if not moved:
                 return customer
-            updated = customer.changed(self._after(customer), **moved)
-            writes = {"customer": _advance(customer, updated)}
+            updated = customer.changed(after(customer, self._clock()), **moved)
+            writes = {"customer": advance(customer, updated)}
             if "customer_id" in moved:
-                writes |= {"unique": _reserve(updated), "released": _release(customer)}
+                writes |= {"unique": reserve(updated), "released": release(customer)}
             if {"customer_id", "status"} & moved.keys():
-                writes["count"] = _count((customer, -1), (updated, 1))
+                writes["count"] = count((customer, -1), (updated, 1))
             try:
                 return self._transact(updated, writes).customer
             except Cancelled as cancelled:
@@ -156,7 +156,7 @@ class Repository:
             if customer.state == "deleted":
                 return cascade.settle(self._table, id, customer.deleted_at)
             precondition(customer)
-            now = self._after(customer)
+            now = after(customer, self._clock())
             due = datetime.fromisoformat(now) + timedelta(days=self._retention_days)
             deleted = replace(
                 customer.changed(now, state="deleted"),
@@ -164,8 +164,8 @@ class Repository:
                 purge_at=keys.timestamp(due) if self._retention_days else None,
             )
             writes = {
-                "customer": _advance(customer, deleted),
-                "count": _count((customer, -1), (deleted, 1)),
+                "customer": advance(customer, deleted),
+                "count": count((customer, -1), (deleted, 1)),
             }
             try:
                 self._transact(deleted, writes)
@@ -197,10 +197,12 @@ class Repository:
                     return self._replay(request, remembered)  # it moved because this very request was carried out
                 raise
             if customer.state == "deleted":
-                restored = customer.changed(self._after(customer), state="live", deleted_at=None, purge_at=None)
-                writes = {"customer": _advance(customer, restored), "count": _count((customer, -1), (restored, 1))}
+                restored = customer.changed(
+                    after(customer, self._clock()), state="live", deleted_at=None, purge_at=None
+                )
+                writes = {"customer": advance(customer, restored), "count": count((customer, -1), (restored, 1))}
             elif request:  # nothing to do but to remember that it was asked
-                restored, writes = customer, {"customer": _unmoved(customer)}
+                restored, writes = customer, {"customer": unmoved(customer)}
             else:
                 return Outcome(customer)
             try:
@@ -214,8 +216,9 @@ class Repository:
 
         False if another purge, at the same time, came to the end first.
 
-        First one transaction makes the record unreachable, frees its customer_id, corrects the counts and leaves a mark
-        for search caches. Then go the other items of its collection and its idempotency records, the header last.
+        First one transaction makes the record unreachable, frees its customer_id, corrects the counts and leaves marks
+        for search caches and for imports. Then go the other items of its collection and its idempotency records, the
+        header last.
         """
         header = self._table.get(keys.customer(id))
         for attempt in range(CONTENTION_ATTEMPTS):
@@ -223,12 +226,13 @@ class Repository:
                 return self._sweep(header)
             customer = self._visible(header, owner_id, include_deleted=True)
             precondition(customer)
-            rest = _half_purged(customer, self._after(customer))
+            rest = _half_purged(customer, after(customer, self._clock()))
             writes = {
                 "customer": Write("Put", item=rest, condition="version = :read", values={":read": customer.version}),
-                "released": _release(customer),
-                "count": _count((customer, -1)),
+                "released": release(customer),
+                "count": count((customer, -1)),
                 "tombstone": Write("Put", item=self._tombstone(customer)),
+                "mark": Write("Put", item=self._purged_mark(customer)),
             }
             try:
                 self._transact(customer, writes)
@@ -281,11 +285,6 @@ class Repository:
             raise CustomerDeleted
         return Customer.from_item(header)
 
-    def _after(self, customer: Customer) -> str:
-        """Now, but never before the record's last change, whatever the clocks of two functions say."""
-        last = datetime.fromisoformat(customer.updated_at)
-        return keys.timestamp(max(self._clock(), last + timedelta(microseconds=1)))
-
     def _transact(
         self, customer: Customer, writes: Mapping[str, Write], request: IdempotentRequest | None = None
     ) -> Outcome:
@@ -301,7 +300,7 @@ class Repository:
                 return self._transact(customer, {n: w for n, w in writes.items() if n != "released"}, request)
             if "count" not in cancelled.oversized:
                 raise
-            if self._drop_zeros(keys.count(customer.owner_id, customer.id)):
+            if drop_zeros(self._table, keys.count(customer.owner_id, customer.id)):
                 return self._transact(customer, writes, request)
             raise Invalid.at(
                 "body", "status", msg="This owner has too many different status values", kind="too_many_statuses"
@@ -338,6 +337,13 @@ class Repository:
         expires_at = int((now + timedelta(hours=TOMBSTONE_HOURS)).timestamp())
         return {**keys.tombstone(customer.owner_id, keys.timestamp(now), customer.id), "expires_at": expires_at}
 
+    def _purged_mark(self, customer: Customer) -> Item:
+        """Keeps imports of files that are older than the purge from making the customer anew."""
+        now = self._clock()
+        expires_at = int((now + timedelta(days=PURGED_MARK_DAYS)).timestamp())
+        key = keys.purged(customer.owner_id, customer.customer_id)
+        return {**key, "purged_at": keys.timestamp(now), "expires_at": expires_at}
+
     def _sweep(self, header: Item) -> bool:
         """Second phase of a purge: the header goes last, so that a sweep that was killed is found again."""
         own = {"pk": header["pk"], "sk": header["sk"]}
@@ -352,7 +358,7 @@ class Repository:
                 if record := keys.pointed_record(key["sk"]):
                     self._forget(header["id"], record)
             self._table.delete_all([key for key in page.items if key != own])
-        self._drop_zeros(keys.count(header["owner_id"], header["id"]))  # a status may be somebody's words
+        drop_zeros(self._table, keys.count(header["owner_id"], header["id"]))  # a status may be somebody's words
         end = Write("Delete", key=own, condition="attribute_exists(pk)")  # so that it is counted once who ended it
         try:
             self._table.transact({"customer": end})
@@ -364,71 +370,6 @@ class Repository:
         """Delete an idempotency record, unless its key has been used again since, for another customer."""
         with suppress(Cancelled):
             self._table.transact({"record": Write("Delete", key=record, condition="id = :id", values={":id": id})})
-
-    def _drop_zeros(self, count: keys.Key) -> bool:
-        """Take statuses that no customer has any more out of a count item. False if nothing was dropped."""
-        item = self._table.get(count) or {}
-        zeros = [name for name, number in item.items() if number == 0][:DROPPED_ZEROS]
-        names = {f"#c{i}": name for i, name in enumerate(zeros)}
-        if not names:
-            return False
-        drop = Write(
-            "Update",
-            key=count,
-            update="REMOVE " + ", ".join(names),
-            condition=" AND ".join(f"{alias} = :zero" for alias in names),
-            names=names,
-            values={":zero": 0},
-        )
-        try:
-            self._table.transact({"count": drop})
-        except Cancelled:  # one of them is in use again; the next purge drops the others
-            return False
-        return True
-
-
-def _count(*moves: tuple[Customer, int]) -> Write:
-    """Move the owner's counts, and the counter of writes that tells whether anything in a listing has moved since."""
-    steps = Counter[str]()
-    for customer, step in moves:
-        steps[keys.count_name(customer.state, customer.status_key)] += step
-    names = {f"#c{i}": name for i, (name, step) in enumerate(steps.items()) if step}
-    return Write(
-        "Update",
-        key=keys.count(moves[0][0].owner_id, moves[0][0].id),
-        update="ADD " + ", ".join(["writes :one", *(f"{alias} :{alias[1:]}" for alias in names)]),
-        names=names,
-        values={":one": 1, **{f":{alias[1:]}": steps[name] for alias, name in names.items()}},
-    )
-
-
-def _reserve(customer: Customer) -> Write:
-    item = {**keys.unique(customer.owner_id, customer.customer_id), "id": customer.id}
-    return Write("Put", item=item, condition="attribute_not_exists(pk)")
-
-
-def _release(customer: Customer) -> Write:
-    """Free the key, unless it is (by an earlier fault) another record's."""
-    return Write(
-        "Delete",
-        key=keys.unique(customer.owner_id, customer.customer_id),
-        condition="attribute_not_exists(pk) OR id = :id",
-        values={":id": customer.id},
-    )
-
-
-def _unmoved(customer: Customer) -> Write:
-    """Nothing, if the record still has the version that was read."""
-    values = {":read": customer.version}
-    return Write("ConditionCheck", key=keys.customer(customer.id), condition="version = :read", values=values)
-
-
-def _advance(before: Customer, after: Customer) -> Write:
-    """Take a record from the version that was read to the next one, touching only what differs."""
-    old = before.item()
-    changes = {name: value for name, value in after.item().items() if value != old[name]}
-    read = {":read": before.version}
-    return Write.changing(keys.customer(before.id), changes, condition="version = :read", values=read)
 
 
 def _half_purged(customer: Customer, now: str) -> Item:

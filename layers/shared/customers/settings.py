@@ -37,10 +37,19 @@ class Settings(_FromEnvironment):
     retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30  # days from soft delete to purge; 0 = never
     reject_unknown_fields: bool = False  # True: 422 for unknown or read-only fields, which the original ignores
     max_body_bytes: Annotated[int, Field(ge=1_024)] = 65_536
+    max_import_rows: Annotated[int, Field(ge=1, le=1_000)] = 100  # of a file that is imported at once
 
 
 class InboxSettings(_FromEnvironment):
     dead_letter_queue_url: AnyHttpUrl
+
+
+class FileSettings(_FromEnvironment):
+    bucket_name: Annotated[str, Field(min_length=3, max_length=63)]  # of uploads and results
+
+
+class ExportSettings(_FromEnvironment):
+    export_function: Annotated[str, Field(min_length=1)]  # name of the function that carries exports out
 
 
 class AuthSettings(_FromEnvironment):

@@ -91,6 +91,7 @@ Limit = Annotated[int, Field(ge=1, le=200)]
 Offset = Annotated[int, Field(ge=0)]
 DateFrom = Annotated[str, AfterValidator(_first_instant)]
 DateTo = Annotated[str, AfterValidator(_last_instant)]  # stands below `date_from`, which it is compared with
+OwnerId = Annotated[str, AfterValidator(_owner), WithJsonSchema(OWNER_SCHEMA)]
 
 
 class ListParameters(BaseModel):
@@ -107,7 +108,7 @@ class ListParameters(BaseModel):
     include_aggregations: bool = False
     date_from: DateFrom | None = None
     date_to: DateTo | None = None
-    owner_id: Annotated[str, AfterValidator(_owner), WithJsonSchema(OWNER_SCHEMA)] | None = None
+    owner_id: OwnerId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

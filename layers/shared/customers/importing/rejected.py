@@ -1,0 +1,37 @@
+"""The file of rejected rows: the original columns plus why, ready to be mended and imported again."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from customers.importing.rows import RowError
+from customers.sheets import Columns, Record, neutralised, plain
+
+BOM = "\ufeff".encode()  # without it Excel takes UTF-8 for the machine's own encoding
+WHY = ("row", "code", "message")
+
+
+def header(columns: Columns) -> list[str]:
+    return [name for name in columns.names if name not in WHY] + [*WHY]
+
+
+def lines(columns: Columns, records: Iterable[Record], errors: Sequence[RowError]) -> Iterator[list[str]]:
+    """A line for each row that has errors: its cells, its number, the first error's code and all messages.
+
+    Of a record that could not be read the cells are empty. `errors` are in the order of the file.
+    """
+    by_number = {record.number: record for record in records}
+    kept = [place for place, name in enumerate(columns.names) if name not in WHY]
+    for number, of_row in groupby(errors, lambda error: error.row):
+        all_of_row = list(of_row)
+        cells = by_number[number].cells
+        shown = [plain(cells[place]) if place < len(cells) else "" for place in kept]
+        said = [f"{error.field}: {error.message}" if error.field else error.message for error in all_of_row]
+        yield [*shown, str(number), all_of_row[0].code, "; ".join(said)]
+
+
+def as_csv_bytes(rows: Iterable[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([neutralised(cell) for cell in row] for row in rows)
+    return text.getvalue().encode(errors="replace")
