@@ -26,7 +26,7 @@ PYTHON := .venv/bin/python
 SAM := PATH="$(CURDIR)/.local/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR="$(CURDIR)/.local/sam-home" sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check build deploy token put-events api-key table pins clean
+.PHONY: help run test bench check build deploy token put-events api-key table pins clean
 
 help: ## this list
 	@echo "make <target>, where <target> is one of:"
@@ -38,10 +38,13 @@ run: .venv/.made .local/sam/.made .local/ministack/.made ## the whole stack on t
 test: .venv/.made .local/sam/.made .local/ministack/.made ## all tests: units, a real engine, the deployed stack
 	$(PYTHON) -m pytest -n 2 --dist loadgroup
 
+bench: .venv/.made .local/ministack/.made ## how fast imports are and how much memory they take, beside a peer (ARGS="--rows 20000")
+	$(PYTHON) -m bench.large_import $(filter-out --help,$(ARGS))
+
 check: .venv/.made .local/sam/.made ## lint, types, import directions, template, documents
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
-	.venv/bin/mypy layers/shared/customers functions tools tests
+	.venv/bin/mypy layers/shared/customers functions cli tools tests bench
 	.venv/bin/lint-imports
 	$(SAM) validate --lint --region us-east-1
 	$(PYTHON) -m tools.documents --check

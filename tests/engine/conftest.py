@@ -1,11 +1,6 @@
 """Ring 2: a real DynamoDB engine over HTTP: MiniStack's, unless DYNAMODB_TEST_ENDPOINT names another."""
 
 import os
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -15,7 +10,7 @@ import pytest
 
 from tests.engine.ledger import Ledger
 from tests.handlers import ENVIRONMENT, Api
-from tools.local_cloud import MINISTACK_BIN, START_SECONDS
+from tools.engine import started
 from tools.table import ACCOUNT, create_table
 
 
@@ -28,31 +23,8 @@ def endpoint(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """DynamoDB and S3. Each process of the tests (a worker of xdist) starts a MiniStack and stops it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    directory = str(tmp_path_factory.mktemp("ministack"))
-    options = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": "dynamodb,s3", "LOG_LEVEL": "ERROR"}
-    environment = {**os.environ, **options, "TMPDIR": directory}
-    with subprocess.Popen([MINISTACK_BIN / "ministack"], env=environment, cwd=directory) as process:  # noqa: S603 - ours
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/_ministack/health", process)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()  # it has nothing to keep
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310 - loopback
-        except (urllib.error.URLError, TimeoutError):
-            assert process.poll() is None, "MiniStack has ended"
-            assert time.monotonic() < deadline, "MiniStack does not answer"
-            time.sleep(0.05)
-        else:
-            return
+    with started(tmp_path_factory.mktemp("ministack")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,7 @@ def test_every_row_becomes_a_customer_or_is_rejected_with_its_reason(runs: Runs)
 
 
 def test_workers_that_are_killed_anywhere_and_told_everything_twice_lose_and_double_nothing(runs: Runs) -> None:
-    chance, lock, faults = random.Random(ROWS), Lock(), Counter[str]()
+    chance, lock, faults = random.Random(ROWS), Lock(), Counter[str]()  # noqa: S311
     original = Table.transact
 
     def transact(table: Table, writes: Any) -> None:

@@ -45,7 +45,7 @@ def record_purge(figures: Mapping[str, int]) -> None:
 
 def record_import(state: str, rows: Mapping[str, int]) -> None:
     """One large import that has ended: how many rows of each outcome."""
-    logger.info("import", extra={"state": state, **rows})
+    logger.info("import", extra={"state": state, "rows": dict(rows)})
     for outcome, value in rows.items():
         with single_metric(name="ImportedRows", unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
             metric.add_dimension("outcome", outcome)

@@ -14,7 +14,7 @@ from customers.importing.batches import Batches, Order, Overtaken
 from customers.importing.models import ImportOut
 from customers.importing.rows import Row, RowError, Tally, unknown_columns
 from customers.repository import IDEMPOTENCY_HOURS, IdempotentRequest
-from customers.sheets import UnreadableFile, as_csv, columns_of, records, sniff
+from customers.sheets import SMALL, UnreadableFile, as_csv, columns_of, records, sniff
 
 
 def import_file(
@@ -39,7 +39,7 @@ def import_file(
 def read(content: bytes, max_rows: int) -> tuple[list[Row], list[RowError]]:
     """The rows of a file, and an error for each column that is no field of a customer. Raises `Invalid`."""
     try:
-        with as_csv(BytesIO(content)) as file:
+        with as_csv(BytesIO(content), limits=SMALL) as file:
             form = sniff(file)
             file.seek(0)
             found = (record for _, record in records(file, form))
