@@ -151,9 +151,13 @@ class Table:
         """Start an invocation: from now on no attempt begins that could outlast `remaining_milliseconds`."""
         self._remaining = remaining_milliseconds
 
-    def _refuse_late_attempt(self, **_: object) -> None:
-        if self._remaining() < ATTEMPT_MILLISECONDS:
+    def require(self, milliseconds: float) -> None:
+        """Raise `Unavailable` unless this much of the invocation's time is left."""
+        if self._remaining() < milliseconds:
             raise Unavailable
+
+    def _refuse_late_attempt(self, **_: object) -> None:
+        self.require(ATTEMPT_MILLISECONDS)
 
     def pause(self, attempt: int) -> None:
         """Wait before a repetition, the first of which is `attempt` 1.
@@ -162,8 +166,7 @@ class Table:
         Raises `Unavailable` rather than sleep into the time that the attempt may need.
         """
         seconds = random.uniform(0, CONFLICT_SLEEP_SECONDS * 2 ** (attempt - 1))  # noqa: S311 - not a secret
-        if self._remaining() < 1000 * seconds + ATTEMPT_MILLISECONDS:
-            raise Unavailable
+        self.require(1000 * seconds + ATTEMPT_MILLISECONDS)
         time.sleep(seconds)
 
     def get(self, key: Mapping[str, str]) -> Item | None:

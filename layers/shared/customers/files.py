@@ -25,7 +25,7 @@ LINK_SECONDS = 3600
 CONNECT_SECONDS = 1
 READ_SECONDS = 10  # for the first byte, and between two
 ATTEMPTS = 3
-PART_BYTES = 8 << 20  # S3 takes no part below 5 MiB but the last, and 10,000 parts
+PART_BYTES = 5 << 20  # S3 takes no smaller part but the last, and 10,000 of them
 COPY_BYTES = 1 << 20
 
 
@@ -49,6 +49,10 @@ def part_key(import_id: str, chunk: int) -> str:
 
 def rejected_key(import_id: str) -> str:
     return f"results/{import_id}/rejected.csv"
+
+
+def export_key(export_id: str, extension: str) -> str:
+    return f"results/{export_id}/customers.{extension}"
 
 
 class Absent(Exception):
@@ -130,9 +134,8 @@ class Writer:
     def write(self, content: bytes) -> None:
         self._buffer += content
         self.size += len(content)
-        while len(self._buffer) >= PART_BYTES:
-            self._send(bytes(self._buffer[:PART_BYTES]))
-            del self._buffer[:PART_BYTES]
+        if len(self._buffer) >= PART_BYTES:
+            self._send()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -142,14 +145,15 @@ class Writer:
                 self._client.abort_multipart_upload(**self._upload)
                 return
             if self._buffer or not self._parts:  # also an empty object has one part
-                self._send(bytes(self._buffer))
+                self._send()
             self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": self._parts})
 
-    def _send(self, part: bytes) -> None:
+    def _send(self) -> None:
         number = len(self._parts) + 1
         with _known_errors():
-            answer = self._client.upload_part(**self._upload, PartNumber=number, Body=part)
+            answer = self._client.upload_part(**self._upload, PartNumber=number, Body=bytes(self._buffer))
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        self._buffer.clear()
 
 
 @contextmanager

@@ -48,6 +48,19 @@ class IdempotentRequest:
     def key(self) -> keys.Key:
         return keys.idempotency(self.owner_id, self.key_hash)
 
+    @staticmethod
+    def expires_at(now: datetime) -> int:
+        return int((now + timedelta(hours=IDEMPOTENCY_HOURS)).timestamp())
+
+    def remember(self, now: datetime, **result: Any) -> Write:
+        """Keep what the request led to, unless its key is in use: then the write meets what was kept before."""
+        return Write(
+            "Put",
+            item={**self.key, "fingerprint": self.fingerprint, **result, "expires_at": self.expires_at(now)},
+            condition="attribute_not_exists(pk) OR expires_at <= :now",  # TTL may be days late
+            values={":now": int(now.timestamp())},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -309,18 +322,8 @@ class Repository:
 
     def _remember(self, customer: Customer, request: IdempotentRequest) -> dict[str, Write]:
         now = self._clock()
-        expires_at = int((now + timedelta(hours=IDEMPOTENCY_HOURS)).timestamp())
-        record = {**request.key, "fingerprint": request.fingerprint, "id": customer.id, "expires_at": expires_at}
-        pointer = {**keys.idempotency_pointer(customer.id, request.key), "expires_at": expires_at}
-        return {
-            "idempotency": Write(
-                "Put",
-                item=record,
-                condition="attribute_not_exists(pk) OR expires_at <= :now",  # TTL may be days late
-                values={":now": int(now.timestamp())},
-            ),
-            "pointer": Write("Put", item=pointer),
-        }
+        pointer = {**keys.idempotency_pointer(customer.id, request.key), "expires_at": request.expires_at(now)}
+        return {"idempotency": request.remember(now, id=customer.id), "pointer": Write("Put", item=pointer)}
 
     def _replay(self, request: IdempotentRequest, remembered: Item) -> Outcome:
         if remembered["fingerprint"] != request.fingerprint:

@@ -2,18 +2,18 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from io import BytesIO
 from itertools import islice
-from typing import Any
 
 from customers import keys
-from customers.dynamodb import Item, Table, Write
+from customers.dynamodb import Table, Write
 from customers.errors import IdempotencyInProgress, Invalid
 from customers.importing.batches import Batches, Order, Overtaken
 from customers.importing.models import ImportOut
 from customers.importing.rows import Row, RowError, Tally, unknown_columns
-from customers.repository import IDEMPOTENCY_HOURS, IdempotentRequest
+from customers.repository import IdempotentRequest
 from customers.sheets import SMALL, UnreadableFile, as_csv, columns_of, records, sniff
 
 
@@ -99,23 +99,17 @@ class Progress:
         self._fresh = False
 
     def _mark(self, request: IdempotentRequest, tally: Tally, rejections: Sequence[RowError], rows: int) -> Write:
-        now = datetime.now(UTC)
-        item: Item = {
-            **request.key,
-            "fingerprint": request.fingerprint,
+        result = {
             "position": self.position + rows,
             "tally": (self.tally + tally).numbers(),
             "rejections": [each.model_dump(exclude_unset=True) for each in (*self.rejections, *rejections)],
-            "expires_at": int((now + timedelta(hours=IDEMPOTENCY_HOURS)).timestamp()),
         }
+        write = request.remember(datetime.now(UTC), **result)
         if self._fresh:
-            values: dict[str, Any] = {":now": int(now.timestamp())}
-            return Write("Put", item=item, condition="attribute_not_exists(pk) OR expires_at <= :now", values=values)
-        values = {":was": self.position, ":fingerprint": request.fingerprint}
-        return Write(
-            "Put",
-            item=item,
+            return write
+        return replace(
+            write,
             condition="#position = :was AND fingerprint = :fingerprint",
             names={"#position": "position"},
-            values=values,
+            values={":was": self.position, ":fingerprint": request.fingerprint},
         )

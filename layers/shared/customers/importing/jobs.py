@@ -18,7 +18,7 @@ from customers.files import LIFE_DAYS
 from customers.importing.models import FINISHED, ImportCreate, ImportState
 from customers.importing.rows import RowError, Tally
 from customers.importing.splitting import Chunk
-from customers.repository import IDEMPOTENCY_HOURS, IdempotentRequest
+from customers.repository import IdempotentRequest
 
 TURN_MINUTES = 30  # of an owner's import whose steps give no sign of life
 INCOMPLETE = "Some rows could not be processed; import the file again, what is done already stays as it is"
@@ -84,18 +84,7 @@ class Jobs:
         listed = {**keys.owner_import(owner_id, created_at, id), "expires_at": expires_at}
         writes = {"header": Write("Put", item=header), "listed": Write("Put", item=listed)}
         if request:
-            remembered = {
-                **request.key,
-                "fingerprint": request.fingerprint,
-                "import_id": id,
-                "expires_at": int((now + timedelta(hours=IDEMPOTENCY_HOURS)).timestamp()),
-            }
-            writes["idempotency"] = Write(
-                "Put",
-                item=remembered,
-                condition="attribute_not_exists(pk) OR expires_at <= :now",
-                values={":now": int(now.timestamp())},
-            )
+            writes["idempotency"] = request.remember(now, import_id=id)
         try:
             self._table.transact(writes)
         except Cancelled as cancelled:

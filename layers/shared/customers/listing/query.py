@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -94,21 +94,26 @@ DateTo = Annotated[str, AfterValidator(_last_instant)]  # stands below `date_fro
 OwnerId = Annotated[str, AfterValidator(_owner), WithJsonSchema(OWNER_SCHEMA)]
 
 
-class ListParameters(BaseModel):
-    """The query parameters of GET /customers, as OpenAPI describes them."""
+class ListFilters(BaseModel):
+    """Which customers are meant."""
 
     status: Words | None = None
     include_deleted: bool = False
     only_deleted: bool = False
-    limit: Limit = 10
-    offset: Offset = 0
     q: str | None = None
-    sort_field: Annotated[str, AfterValidator(_known_sort_field)] | None = None
-    sort_dir: Literal["asc", "desc"] = "desc"
-    include_aggregations: bool = False
     date_from: DateFrom | None = None
     date_to: DateTo | None = None
     owner_id: OwnerId | None = None
+
+
+class ListParameters(ListFilters):
+    """The query parameters of GET /customers, as OpenAPI describes them."""
+
+    limit: Limit = 10
+    offset: Offset = 0
+    sort_field: Annotated[str, AfterValidator(_known_sort_field)] | None = None
+    sort_dir: Literal["asc", "desc"] = "desc"
+    include_aggregations: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +164,18 @@ def parse(params: Mapping[str, str], *, owner_id: str, is_admin: bool) -> ListQu
     Raises `Invalid` with every problem.
     """
     given = validated(ListParameters, params if is_admin else {n: p for n, p in params.items() if n != "owner_id"})
+    return replace(
+        filtered(given, owner_id=owner_id, is_admin=is_admin),
+        sort_field=given.sort_field or "created_at",
+        descending=given.sort_dir == "desc",
+        limit=given.limit,
+        offset=given.offset,
+        aggregations=given.include_aggregations,
+    )
+
+
+def filtered(given: ListFilters, *, owner_id: str, is_admin: bool) -> ListQuery:
+    """All customers that the filters leave, for a caller as `parse` has it."""
     terms = terms_of(given.q)
     states: tuple[State, ...] = ("live", "deleted") if given.include_deleted else ("live",)
     return ListQuery(
@@ -170,11 +187,6 @@ def parse(params: Mapping[str, str], *, owner_id: str, is_admin: bool) -> ListQu
         date_to=given.date_to,
         q=given.q if terms else None,
         terms=terms,
-        sort_field=given.sort_field or "created_at",
-        descending=given.sort_dir == "desc",
-        limit=given.limit,
-        offset=given.offset,
-        aggregations=given.include_aggregations,
     )
 
 

@@ -1,0 +1,48 @@
+"""What comes in and what goes out of exports."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from customers.listing import ListFilters
+from customers.models import QueryOut, Time, Uuid
+
+type ExportFormat = Literal["csv", "ndjson"]
+type ExportState = Literal["queued", "running", "completed", "failed"]
+
+
+class ExportCreate(ListFilters):
+    format: ExportFormat = "csv"
+
+
+class ExportFailureOut(BaseModel):
+    code: str
+    message: str
+
+
+class ExportFileOut(BaseModel):
+    url: str
+    rows: int
+    bytes: int
+    expires_at: Time
+
+
+class ExportJobOut(BaseModel):
+    """An export. What is not known yet, or does not apply, is left out. `contents` says what exactly is in the file."""
+
+    id: Uuid
+    state: ExportState
+    format: ExportFormat
+    query: QueryOut
+    created_at: Time
+    started_at: Time | None = None
+    finished_at: Time | None = None
+    expires_at: Time
+    total: int | None = None
+    read: int
+    percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    rows: int
+    contents: str
+    error: ExportFailureOut | None = None
+    file: ExportFileOut | None = None
+    owner_id: str | None = None
