@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from customers.importing.batches import BATCH_ROWS
 from tests.engine.ledger import Ledger
 from tests.handlers import OPERATIONS, Context
 from tests.handlers import event as example
@@ -50,6 +51,17 @@ def restore(ledger: Ledger) -> Callable[[], Any]:
     return lambda: ledger.call("restore_customer", id)
 
 
+def import_(*, known: bool) -> Prepare:
+    def prepare(ledger: Ledger) -> Callable[[], Any]:
+        ids = [f"N-{n:02}" for n in range(BATCH_ROWS)]
+        for id in ids if known else ["C-0"]:
+            ledger.api.upload(f"customer_id,name,status\n{id},Ada,lead".encode(), owner=ledger.owner)
+        file = "customer_id,name,status\n" + "\n".join(f"{id},Bob,lead" for id in ids)
+        return lambda: ledger.api.upload(file.encode(), owner=ledger.owner)
+
+    return prepare
+
+
 def told(detail_type: str, **changes: Any) -> Prepare:
     """An event of a customer that is enrolled in the event's campaign already."""
 
@@ -76,6 +88,8 @@ WRITES: Mapping[str, Prepare] = {
     "delete": delete,
     "restore": restore,
     "purge of a live one": purge,
+    "import: 40 new rows": import_(known=False),
+    "import: 40 rows with a new name": import_(known=True),
     "event: an enrolment that has changed": told("TargetUpserted", updated_at="2026-03-01T00:00:00Z"),
     "event: a new call of a campaign": told("CallUpserted"),
     "event: a new message of no campaign": told("MessageSent", campaign_id=None),
