@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -20,6 +21,7 @@ OPERATIONS = sorted(routes())  # the functions that are called over HTTP
 ENVIRONMENT: Mapping[str, str] = json.loads((ROOT / "events/env.json").read_text())["Parameters"]
 FAR_FUTURE = 4_102_444_800  # 2100-01-01
 LOADING = Lock()  # the environment is one for all threads
+BOUNDARY = "end-of-part"
 
 
 def bearer(owner_id: str, **claims: Any) -> str:
@@ -36,6 +38,12 @@ def message(detail_type: str, detail: Mapping[str, Any], id: str = "1") -> dict[
     """An event on the queue, in the message `id`."""
     recorded: dict[str, Any] = event("record_activity")["Records"][0]
     return recorded | {"messageId": id, "body": json.dumps(event(detail_type) | {"detail": detail})}
+
+
+def multipart(file: bytes) -> bytes:
+    """The form that a client sends a file in, its parts between `BOUNDARY`."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="customers.csv"\r\n\r\n'
+    return head.encode() + file + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 @dataclass
@@ -100,17 +108,29 @@ class Api:
         context: Context | None = None,
         **claims: Any,
     ) -> Answer:
-        """One request of `owner`. A `str` body is sent as it is; a header of None is taken away."""
+        """One request of `owner`. A body of text or bytes is sent as it is; a header of None is taken away.
+
+        `id` is what the path names: `customer_id`, `import_id`, whatever the operation has.
+        """
         request = event(operation)
         request["rawQueryString"] = query
         sent = {"authorization": bearer(owner, **claims), "content-type": "application/json", **(headers or {})}
         recorded = {name: value for name, value in request["headers"].items() if name in {"host", "user-agent"}}
         request["headers"] = {name: value for name, value in (recorded | sent).items() if value is not None}
         if id is not None:
-            request["rawPath"] = request["rawPath"].replace(request["pathParameters"]["customer_id"], id)
-            request["pathParameters"] = {"customer_id": id}
+            ((name, recorded_id),) = request["pathParameters"].items()
+            request["rawPath"] = request["rawPath"].replace(recorded_id, id)
+            request["pathParameters"] = {name: id}
+        request["isBase64Encoded"] = isinstance(body, bytes)
+        if isinstance(body, bytes):
+            body = b64encode(body).decode()
         request["body"] = body if isinstance(body, str) else json.dumps(body) if body is not None else None
         return self.raw(operation, request, context)
+
+    def upload(self, file: bytes, *, headers: Mapping[str, str | None] | None = None, **options: Any) -> Answer:
+        """An import of this file at once; `options` are those of `call`."""
+        form = {"content-type": f"multipart/form-data; boundary={BOUNDARY}", **(headers or {})}
+        return self.call("import_customers", body=multipart(file), headers=form, **options)
 
     def create(self, customer_id: str = "C-1", **fields: Any) -> Answer:
         """A new customer of `owner`, made through the API."""

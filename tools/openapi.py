@@ -1,7 +1,11 @@
-"""docs/openapi.json, from the models, the routes of template.yaml and the words of `tools.operations`."""
+"""docs/openapi.json, from the models, the routes of template.yaml and the words of `tools.operations`.
+
+The words about imports and exports are in `tools.transfer_operations`.
+"""
 
 import re
 import tomllib
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal
@@ -11,16 +15,12 @@ from pydantic.json_schema import models_json_schema
 
 from customers.errors import ApiError, CustomerIdTaken, Invalid
 from customers.models import Uuid
-from tools import template
+from tools import operations, template, transfer_operations
 from tools.operations import (
     ERRORS,
     EVERYWHERE,
     INTRODUCTION,
     ON_EVERY_RESPONSE,
-    OPERATIONS,
-    PARAMETERS,
-    PATH_PARAMETERS,
-    PROPERTIES,
     REQUEST_HEADERS,
     REQUEST_ID,
     RESPONSE_HEADERS,
@@ -29,6 +29,11 @@ from tools.operations import (
 from tools.template import ROOT
 
 DOCUMENT = ROOT / "docs/openapi.json"
+OPERATIONS = {**operations.OPERATIONS, **transfer_operations.OPERATIONS}
+PARAMETERS = {**operations.PARAMETERS, **transfer_operations.PARAMETERS}
+PATH_PARAMETERS = {**operations.PATH_PARAMETERS, **transfer_operations.PATH_PARAMETERS}
+PROPERTIES = {**operations.PROPERTIES, **transfer_operations.PROPERTIES}
+SCHEMAS = "#/components/schemas/{model}"
 
 type Json = dict[str, Any]
 type Mode = Literal["validation", "serialization"]
@@ -79,7 +84,7 @@ def routes() -> dict[str, Route]:
 def generate() -> Json:
     """The document. Raises `ValueError` if routes and operations are not of the same functions."""
     if unmatched := routes().keys() ^ OPERATIONS.keys():
-        raise ValueError(f"template.yaml and tools/operations.py differ in {', '.join(sorted(unmatched))}")
+        raise ValueError(f"template.yaml and the operations in tools differ in {', '.join(sorted(unmatched))}")
     paths: dict[str, Json] = {}
     for function, (method, path) in routes().items():
         paths.setdefault(path, {})[method] = _operation(function, method, path)
@@ -94,7 +99,9 @@ def generate() -> Json:
         },
         "servers": [{"url": "/"}],
         "security": [{"bearerAuth": []}, {"apiKeyAuth": []}],
-        "tags": [{"name": "customers", "description": "Customers, their campaigns and their activity."}],
+        "tags": [
+            {"name": "customers", "description": "Customers, their campaigns, their activity, and files of them."}
+        ],
         "paths": paths,
         "components": {
             "securitySchemes": {
@@ -126,7 +133,11 @@ def _operation(function: str, method: str, path: str) -> Json:
     responses: dict[HTTPStatus, Json] = {operation.status: success}
     if operation.not_modified:
         responses[HTTPStatus.NOT_MODIFIED] = {"description": "The version that was named.", "headers": _headers("ETag")}
-    responses |= {status: _ref("responses", _name(classes)) for status, classes in _by_status(operation).items()}
+    own = operation.own_examples
+    responses |= {
+        status: _problem(classes, own) if own.keys() & set(classes) else _ref("responses", _name(classes))
+        for status, classes in _by_status(operation).items()
+    }
     responses[Invalid.status] = _invalid(operation)
     names = [*re.findall(r"{(\w+)}", path), *sorted((*operation.request_headers, "X-API-Key"))]
     described: Json = {
@@ -138,8 +149,11 @@ def _operation(function: str, method: str, path: str) -> Json:
         "responses": {str(int(status)): responses[status] for status in sorted(responses)},
     }
     if operation.body:
-        content = {"schema": _ref("schemas", operation.body), "example": operation.body_example}
-        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+        content: Json = {"schema": _ref("schemas", operation.body), "example": operation.body_example}
+        if operation.parts:
+            content["encoding"] = {part: {"contentType": types} for part, types in operation.parts.items()}
+        media_type = "multipart/form-data" if operation.parts else "application/json"
+        described["requestBody"] = {"required": True, "content": {media_type: content}}
     return described
 
 
@@ -149,7 +163,7 @@ def _query(model: type[BaseModel] | None) -> list[Json]:
     words = PARAMETERS[model]
     return [
         {"name": name, "in": "query", "required": False, "description": words[name], "schema": _never_null(schema)}
-        for name, schema in model.model_json_schema()["properties"].items()
+        for name, schema in model.model_json_schema(ref_template=SCHEMAS)["properties"].items()
     ]
 
 
@@ -178,13 +192,14 @@ def _name(classes: tuple[type[ApiError], ...]) -> str:
     return "Or".join(each.__name__ for each in classes)
 
 
-def _problem(classes: tuple[type[ApiError], ...]) -> Json:
+def _problem(classes: tuple[type[ApiError], ...], own: Mapping[type[ApiError], ApiError] | None = None) -> Json:
+    shown = {each: ERRORS[each][0] for each in classes} | {**(own or {})}
     plain = [each.code for each in classes if each is not CustomerIdTaken]
     schemas = [_narrowed(Problem, plain)] if plain else []
     if CustomerIdTaken in classes:
         schemas.insert(0, _narrowed(CustomerIdTakenProblem, [CustomerIdTaken.code]))
-    names = {name for each in classes for name in ERRORS[each][0].headers}
-    examples = {each.code: {"value": example_body(ERRORS[each][0])} for each in classes}
+    names = {name for each in classes for name in shown[each].headers}
+    examples = {each.code: {"value": example_body(shown[each])} for each in classes}
     return {
         "description": " Or: ".join(ERRORS[each][1] for each in classes),
         "headers": _headers(*names),
@@ -227,10 +242,10 @@ def _schemas() -> Json:
     requests = [each.body for each in OPERATIONS.values() if each.body]
     schemas = _definitions(requests, "validation")
     for definition in schemas.values():  # null clears, but absent is not null
-        definition["properties"] = {n: _without_null_default(each) for n, each in definition["properties"].items()}
+        _change_properties(definition, _without_null_default)
     answered = _definitions(responses, "serialization")
     for definition in answered.values():
-        definition["properties"] = {n: _never_null(each) for n, each in definition["properties"].items()}
+        _change_properties(definition, _never_null)
     schemas |= answered
     for name, properties in PROPERTIES.items():
         for each, text in properties.items():
@@ -240,9 +255,15 @@ def _schemas() -> Json:
 
 def _definitions(models: list[type[BaseModel]], mode: Mode) -> dict[str, Json]:
     wanted = [(model, mode) for model in dict.fromkeys(models)]
-    _, definitions = models_json_schema(wanted, ref_template="#/components/schemas/{model}")
+    _, definitions = models_json_schema(wanted, ref_template=SCHEMAS)
     found: dict[str, Json] = definitions["$defs"]
     return found
+
+
+def _change_properties(definition: Json, change: Callable[[Json], Json]) -> None:
+    """Of an object; what else has a name, such as a list of values, has none."""
+    if "properties" in definition:
+        definition["properties"] = {name: change(each) for name, each in definition["properties"].items()}
 
 
 def _without_null_default(schema: Json) -> Json:

@@ -1,6 +1,7 @@
 """What docs/openapi.json says of each operation beyond its route (template.yaml) and its models: words and examples.
 
-`OPERATIONS` is by function, `ERRORS` by class of error; `tools.openapi` puts both together.
+`OPERATIONS` is by function, `ERRORS` by class of error; `tools.openapi` puts both together. The operations of imports
+and exports are in `tools.transfer_operations`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,8 +17,10 @@ from customers.errors import (
     CustomerDeleted,
     CustomerIdTaken,
     CustomerNotFound,
+    ExportNotFound,
     Forbidden,
     IdempotencyInProgress,
+    ImportNotFound,
     InternalError,
     Invalid,
     PayloadTooLarge,
@@ -71,7 +74,11 @@ RFC 3339 in UTC.
 answers 429 itself, before the service is reached, to a client that sends too much.
 
 **Retries.** A 503 says that nothing half-written is visible; send the same request again. With an `Idempotency-Key` \
-a POST takes effect once however often it is sent."""
+a POST takes effect once however often it is sent.
+
+**Files.** An import makes and changes customers from a CSV or XLSX file: `POST /customers/import` at once for few \
+rows, `POST /customers/imports` for up to a million. `POST /customers/exports` writes the customers of a list to a \
+file."""
 
 # Examples of input that does not validate.
 BAD_ID = Invalid.at("path", "customer_id", msg="Input should be a valid UUID", kind="uuid_parsing")
@@ -94,6 +101,8 @@ ERRORS: Mapping[type[ApiError], tuple[ApiError, str]] = {
         (Forbidden("This needs the scope customers:read"), "The caller is known but lacks a scope."),
         (CustomerNotFound(), "The customer never was, has been purged, or is somebody else's."),
         (CustomerDeleted(), "The customer is deleted and can be restored."),
+        (ImportNotFound(), "The import never was, has expired, or is somebody else's."),
+        (ExportNotFound(), "The export never was, has expired, or is somebody else's."),
         (
             CustomerIdTaken(existing_id="2b1f0c9e-77a4-4f0b-9a52-0f7d7a3c1e55", existing_deleted=False),
             "Another of the owner's customers has this `customer_id`. A deleted one keeps it until it is purged.",
@@ -101,7 +110,7 @@ ERRORS: Mapping[type[ApiError], tuple[ApiError, str]] = {
         (IdempotencyInProgress(), "A request with this `Idempotency-Key` has not been answered yet."),
         (PreconditionFailed(), "The customer has another version than `If-Match` names."),
         (PayloadTooLarge("The body has more than 65536 bytes"), "The body is too large."),
-        (UnsupportedMediaType("The body must be application/json"), "The body is not JSON by its media type."),
+        (UnsupportedMediaType("The body must be application/json"), "The body is not of the documented media type."),
         (BAD_ID, "The request does not validate."),
         (InternalError(), "A fault of the service."),
         (Unavailable(), "The service could not finish in time; nothing half-written is visible."),
@@ -152,7 +161,7 @@ COUNTED_TARGET = {
 }
 
 
-def _page(data: list[BaseModel], *, sort_field: str, **query: Any) -> Mapping[str, Any]:
+def page(data: list[BaseModel], *, sort_field: str, **query: Any) -> Mapping[str, Any]:
     """The first page, which is the only one."""
     sort = {"field": sort_field, "direction": "desc"}
     return {
@@ -163,7 +172,7 @@ def _page(data: list[BaseModel], *, sort_field: str, **query: Any) -> Mapping[st
 
 
 PAGE = {
-    **_page([SHOWN], sort_field="created_at", q="muller", filters={"status": ["lead"]}),
+    **page([SHOWN], sort_field="created_at", q="muller", filters={"status": ["lead"]}),
     "aggregations": {"quick_filters": {"all": 3, "deleted": 1, "status:none": 2, "status:lead": 1}, "extra": {}},
 }
 
@@ -172,7 +181,9 @@ PAGE = {
 class Operation:
     """`errors` are those beyond what every operation may answer; `invalid` are examples of its 422.
 
-    Headers are named as in `REQUEST_HEADERS` and `RESPONSE_HEADERS`.
+    Headers are named as in `REQUEST_HEADERS` and `RESPONSE_HEADERS`. `parts` are the media types of each part of a body
+    that is multipart/form-data; without parts a body is JSON. `own_examples` are of errors that say something else here
+    than in `ERRORS`.
     """
 
     summary: str
@@ -181,6 +192,7 @@ class Operation:
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     body_example: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    parts: Mapping[str, str] = field(default_factory=dict[str, str])
     request_headers: tuple[str, ...] = ()
     status: HTTPStatus = HTTPStatus.OK
     success: str
@@ -189,6 +201,7 @@ class Operation:
     response_headers: tuple[str, ...] = ()
     not_modified: bool = False
     errors: tuple[type[ApiError], ...] = ()
+    own_examples: Mapping[type[ApiError], ApiError] = field(default_factory=dict[type[ApiError], ApiError])
     invalid: tuple[Invalid, ...] = (BAD_ID,)
 
 
@@ -313,7 +326,7 @@ OPERATIONS: Mapping[str, Operation] = {
         query=CampaignParameters,
         success="A page of campaigns.",
         response=PaginatedResponse[CampaignOut],
-        response_example=_page(
+        response_example=page(
             [CampaignOut.of(CAMPAIGN.told())], sort_field="created_at", q="renewal", filters={"status": ["running"]}
         ),
         errors=(CustomerNotFound, CustomerDeleted),
@@ -331,7 +344,7 @@ OPERATIONS: Mapping[str, Operation] = {
         query=ActivityParameters,
         success="A page of activity.",
         response=PaginatedResponse[ActivityOut],
-        response_example=_page(
+        response_example=page(
             [ActivityOut.of(EMAIL.item()), ActivityOut.of(CALL.item())], sort_field="occurred_at", filters={}
         ),
         errors=(CustomerNotFound, CustomerDeleted),
@@ -361,11 +374,11 @@ DELETED_TOO = {"include_deleted": "Show a deleted customer too."}
 SORT_DIR = {"sort_dir": "Direction of the sort."}
 
 
-def _code(names: Iterable[str]) -> str:
+def code(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _paging(things: str) -> Mapping[str, str]:
+def paging(things: str) -> Mapping[str, str]:
     return {"limit": f"{things} on a page.", "offset": f"{things} to skip."}
 
 
@@ -390,12 +403,12 @@ PARAMETERS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "status": _words("statuses", null="customers without one"),
         "include_deleted": "Show deleted customers too.",
         "only_deleted": "Show deleted customers only; wins over `include_deleted`.",
-        **_paging("Customers"),
+        **paging("Customers"),
         "q": (
             "Terms that must all occur, without regard to case and accents, in `name`, `surname`, `email` or "
             "`customer_id`; a term of digits also in the digits of `phone`. `%` and `*` stand for themselves."
         ),
-        "sort_field": f"One of {_code(keys.SORT_INDEXES)}; `created_at` if absent.",
+        "sort_field": f"One of {code(keys.SORT_INDEXES)}; `created_at` if absent.",
         **SORT_DIR,
         "include_aggregations": "Add the counts of the quick filters.",
         **_dates("Created"),
@@ -406,19 +419,19 @@ PARAMETERS: Mapping[type[BaseModel], Mapping[str, str]] = {
     GetQuery: STRAY_IDS | DELETED_TOO,
     DeleteQuery: {"purge": "Remove every trace instead of hiding. Needs the scope `customers:purge`."},
     CampaignParameters: {
-        "status": f"Comma-separated, of {_code(get_args(CampaignStatus))}; all if absent.",
+        "status": f"Comma-separated, of {code(get_args(CampaignStatus))}; all if absent.",
         "include_deleted": "Answer for a deleted customer too: with an empty list.",
-        **_paging("Campaigns"),
+        **paging("Campaigns"),
         "q": "Terms that must all occur in `name`, without regard to case and accents.",
         "sort_field": "`created_at` if absent.",
         **SORT_DIR,
     },
     ActivityParameters: {
-        "type": f"Comma-separated, of {_code(get_args(ActivityType))}; all if absent.",
+        "type": f"Comma-separated, of {code(get_args(ActivityType))}; all if absent.",
         "status": _words("statuses", null="none, which no activity has"),
         "outcome": _words("outcomes", null="activity without one"),
         "include_deleted": "Show the activity of a deleted customer too.",
-        **_paging("Entries"),
+        **paging("Entries"),
         **_dates("Occurred"),
     },
 }
@@ -479,13 +492,13 @@ RESPONSE_HEADERS: Mapping[str, tuple[Mapping[str, Any], str, bool, str]] = {
         {"type": "string", "const": "true"},
         "true",
         False,
-        "This request was carried out before; the response shows the customer as it is now.",
+        "This request was carried out before; a record that it has made is shown as it is now.",
     ),
     "Location": (
         {"type": "string", "format": "uri-reference"},
         f"/customers/{ZOE.id}",
         True,
-        "Where the new customer is.",
+        "Where the new customer, import or export is.",
     ),
     "Retry-After": ({"type": "string", "pattern": "^[0-9]+$"}, "1", False, "Seconds to wait before trying again."),
     "WWW-Authenticate": (

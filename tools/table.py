@@ -16,6 +16,7 @@ from pydantic import AnyHttpUrl
 
 from customers import keys
 from customers.dynamodb import encode
+from customers.importing import ImportCreate
 from customers.models import Customer
 from customers.settings import LOOPBACK_HOSTS
 from tools.template import ROOT, resources
@@ -39,6 +40,10 @@ EXAMPLE = Customer(
     created_at="2026-01-31T09:30:00.000000Z",
     updated_at="2026-01-31T09:30:00.000000Z",
 )
+EXAMPLE_IMPORT = "8c1f2d6a-4b7e-4c1d-9a53-2f6e0b9d7c14"
+EXAMPLE_EXPORT = "4e0a7c52-91d3-4f0e-8b6c-7d5e3a1f2c90"
+EXAMPLE_ASKED: Mapping[str, Any] = {"asked": {}, "by_admin": False, "attempts": 0, "read": 0, "rows": 0}
+FAR_FUTURE = 4_102_444_800  # 2100-01-01, when the token expires
 
 
 @cache
@@ -55,13 +60,22 @@ def create_table(client: Any, name: str) -> None:
 
 
 def put_example(client: Any, name: str) -> None:
-    """Put the customer of the events, and what is kept about it, into an empty table."""
+    """Put what the events name into an empty table: the customer and what is kept about it, an import, an export."""
+    common = {"owner_id": EXAMPLE.owner_id, "created_at": EXAMPLE.created_at, "expires_at": FAR_FUTURE}
     count = {"writes": 1, keys.count_name(EXAMPLE.state, EXAMPLE.status_key): 1}
     for item in (
         EXAMPLE.item(),
         {**keys.unique(EXAMPLE.owner_id, EXAMPLE.customer_id), "id": EXAMPLE.id},
         {**keys.count(EXAMPLE.owner_id, EXAMPLE.id), **count},
         keys.owner(EXAMPLE.owner_id),
+        {
+            **keys.import_(EXAMPLE_IMPORT),
+            "id": EXAMPLE_IMPORT,
+            **common,
+            "state": "waiting",
+            **ImportCreate().model_dump(),
+        },
+        {**keys.export(EXAMPLE_EXPORT), "id": EXAMPLE_EXPORT, **common, "state": "queued", **EXAMPLE_ASKED},
     ):
         client.put_item(TableName=name, Item=encode(item))
 

@@ -1,4 +1,4 @@
-"""Ring 1: handlers over moto's DynamoDB, with the table of template.yaml."""
+"""Ring 1: handlers over moto's DynamoDB and S3, with the table of template.yaml."""
 
 from collections.abc import Callable, Iterator
 from io import StringIO
@@ -40,6 +40,13 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def api(dynamodb: Any, loaded: Api) -> Api:  # noqa: ARG001 - the table must be there
     loaded.app("create_customer").service.customers._registered_owners.clear()  # a new table knows no owner
     return loaded
+
+
+@pytest.fixture
+def bucket(dynamodb: Any) -> Any:  # noqa: ARG001 - moto must be on
+    """The bucket of files, empty, as a resource of boto3."""
+    s3: Any = boto3.resource("s3")
+    return s3.create_bucket(Bucket=ENVIRONMENT["BUCKET_NAME"])
 
 
 @pytest.fixture

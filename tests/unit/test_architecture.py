@@ -13,7 +13,14 @@ from tools.openapi import routes
 from tools.template import ROOT, resources
 
 LONGEST_HANDLER = 40
-STARTED_BY = {"record_activity": "events", "purge_customers": "schedule"}  # the functions without a route
+STARTED_BY = {  # the functions without a route
+    "record_activity": "events",
+    "purge_customers": "schedule",
+    "split_import": "state machine",
+    "import_chunk": "state machine",
+    "finish_import": "state machine",
+    "export_customers": "`create_export`",
+}
 
 
 def route(function: str) -> str:

@@ -44,6 +44,11 @@ def test_a_cold_start_loads_nothing_that_its_request_may_not_need(function: str)
         ("record_activity", "DEAD_LETTER_QUEUE_URL", "somewhere"),
         ("purge_customers", "TABLE_NAME", ""),
         ("purge_customers", "RETENTION_DAYS", "soon"),
+        ("import_customers", "MAX_IMPORT_ROWS", "5000"),
+        ("create_import", "BUCKET_NAME", ""),
+        ("split_import", "TABLE_NAME", ""),
+        ("split_import", "BUCKET_NAME", ""),
+        ("create_export", "EXPORT_FUNCTION", ""),
     ],
 )
 def test_a_missing_or_weak_setting_fails_the_cold_start_with_its_name(function: str, name: str, value: str) -> None:

@@ -86,7 +86,7 @@ def test_limit_and_offset_out_of_range_are_refused_and_never_clamped(params: dic
 def test_all_problems_are_named_at_once() -> None:
     found = problems(limit="0", offset="-1", sort_field="x", sort_dir="up", date_from="x", date_to="x")
     assert [loc for loc, _ in found] == [
-        ["query", name] for name in ("limit", "offset", "sort_field", "sort_dir", "date_from", "date_to")
+        ["query", name] for name in ("date_from", "date_to", "limit", "offset", "sort_field", "sort_dir")
     ]
 
 

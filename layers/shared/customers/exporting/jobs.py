@@ -24,6 +24,7 @@ from customers.repository import IdempotentRequest
 
 ATTEMPTS = 3  # Lambda's own of an asynchronous invocation, the first included
 LOST_MINUTES = 30  # without a sign of life: longer than an invocation and the pause before Lambda repeats it
+WAITING_MINUTES = 70  # likewise, before it is begun: Lambda drops an invocation that waits for an hour
 INVOKE_MILLISECONDS = 5_000
 _INVOKE = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
 
@@ -61,8 +62,9 @@ class Export:
 
     def is_lost(self, now: datetime) -> bool:
         """Whether nobody works on it any more, though nobody has said that it failed."""
-        silent = now - timedelta(minutes=LOST_MINUTES)
-        return self.state == "running" and str(self.item["moved_at"]) < keys.timestamp(silent)
+        since = self.item.get("moved_at") or self.item["created_at"]
+        silent = keys.timestamp(now - timedelta(minutes=LOST_MINUTES if self.state == "running" else WAITING_MINUTES))
+        return self.state in {"queued", "running"} and str(since) < silent
 
 
 class Exports:

@@ -58,9 +58,10 @@ def contents(export: Export) -> str:
     whose = "all owners" if query.owner_id is None else "one owner"
     narrowed = "match the query and " if query.terms or query.statuses or query.has_dates else ""
     began = export.item.get("started_at", "the start of the export")
+    order = ", oldest first" if query.owner_id else ", of each owner the oldest first"
     ended = export.item.get("finished_at", "its end")
     return (
-        f"The {which}customers of {whose} that {narrowed}were created up to {began}, oldest first. Each is in it once, "
+        f"The {which}customers of {whose} that {narrowed}were created up to {began}{order}. Each is in it once, "
         f"as it was when it was read between {began} and {ended}; one that was changed in that time may be as it was "
         "before or after, and one that was deleted, restored or purged may be in it or not."
     )

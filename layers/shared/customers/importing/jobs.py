@@ -57,6 +57,11 @@ class Job:
     def is_finished(self) -> bool:
         return self.state in FINISHED
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it has chunks that say how far it is."""
+        return "total" in self.item and not self.is_finished
+
 
 class Jobs:
     """Every method may raise `Unavailable`. `owner_id` None reaches everybody's, as an administrator does."""
@@ -130,7 +135,7 @@ class Jobs:
         ]
         found = [Job(item) for batch in wanted for item in self._table.batch_get(batch)]
         found.sort(key=lambda job: job.item["created_at"], reverse=True)
-        return [self.get(job.id, None) if job.state == "running" else job for job in found], len(ids)
+        return [self.get(job.id, None) if job.is_under_way else job for job in found], len(ids)
 
     def cancel(self, id: str, owner_id: str | None) -> Job:
         """Nothing more is begun; what has begun ends. One that waits is cancelled at once, one that has ended stays.
@@ -140,7 +145,7 @@ class Jobs:
         self.get(id, owner_id)
         now = keys.timestamp(self._clock())
         if not self._move(id, "waiting", {"state": "cancelled", "finished_at": now, **Tally().numbers()}):
-            for state in ("queued", "splitting", "running"):
+            for state in ("splitting", "queued", "running"):
                 if self._move(id, state, {"state": "cancelling"}):
                     break
         return self.get(id, owner_id)
@@ -158,7 +163,7 @@ class Jobs:
     def claim(self, id: str, execution: str) -> Job | None:
         """The import whose file was uploaded, now to be carried out by `execution`; None if it is another's."""
         started = {"execution": execution, "started_at": keys.timestamp(self._clock())}
-        self._move(id, "waiting", {"state": "queued", **started})
+        self._move(id, "waiting", {"state": "splitting", **started})
         job = self.header(id)
         return job if job and job.item.get("execution") == execution else None
 
@@ -189,9 +194,10 @@ class Jobs:
         key = keys.importing(job.owner_id)
         self._try(Write.changing(key, {"until": until}, condition="id = :id", values={":id": job.id}))
 
-    def move(self, job: Job, state: ImportState, to: ImportState, **changes: Any) -> bool:
-        """Whether the import was in `state`, and now is in the state `to` with these changes."""
-        return self._move(job.id, state, {"state": to, **changes})
+    def move(self, job: Job, state: ImportState, to: ImportState, **changes: Any) -> Job:
+        """The import in the state `to` with these changes; or, if it was not in `state`, as it is."""
+        self._move(job.id, state, {"state": to, **changes})
+        return self.header(job.id) or job
 
     def add_chunks(self, job: Job, chunks: Sequence[Chunk], duplicates: Mapping[int, Sequence[int]]) -> None:
         """Write what a split has found: the same, however often it is done."""
@@ -206,7 +212,7 @@ class Jobs:
 
     def finishing(self, id: str) -> Job | None:
         """The import, whose rows nobody works on any more, with its chunks."""
-        for state in ("queued", "splitting", "running"):
+        for state in ("splitting", "queued", "running"):
             self._move(id, state, {"state": "finishing"})
         try:
             return self.get(id, None)

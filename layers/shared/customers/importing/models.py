@@ -10,7 +10,7 @@ from customers.models import Time, Uuid, clean
 
 type ContentType = Literal["text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"]
 type ImportState = Literal[
-    "waiting", "queued", "splitting", "running", "finishing", "completed", "failed", "cancelling", "cancelled"
+    "waiting", "splitting", "queued", "running", "finishing", "completed", "failed", "cancelling", "cancelled"
 ]
 
 FINISHED: frozenset[ImportState] = frozenset({"completed", "failed", "cancelled"})

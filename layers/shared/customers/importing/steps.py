@@ -75,7 +75,7 @@ class Steps:
 
     @_step
     def split(self, event: Mapping[str, Any], context: Context) -> Answer:  # noqa: ARG002 - every step has one
-        """`{"key": …, "execution": …}` of the upload; says what comes `next`: apply (with `chunks`), wait, finish, stop.
+        """`{"key": …, "execution": …}` of the upload; answers what is `next`: apply (the `chunks`), wait, finish, stop.
 
         An import belongs to the first execution that an upload has started; a second upload starts nothing.
         """
@@ -83,17 +83,16 @@ class Steps:
         job = self.jobs.claim(id, event["execution"])
         if not job or job.is_finished:
             return {"next": "stop"}
+        if job.state == "splitting":
+            job = self._split(job)
         if job.state == "queued":
             if self.jobs.take_turn(job) == "another's":
                 return {"next": "wait"}
-            self.jobs.move(job, "queued", "splitting")
-        if job.state in {"queued", "splitting"}:
-            self._split(job)
-            job = self.jobs.get(id, None)
+            job = self.jobs.move(job, "queued", "running", running_at=keys.timestamp(datetime.now(UTC)))
         chunks = [{"import_id": id, "chunk": number} for number in range(int(job.item.get("chunks", 0)))]
         return {"next": "apply" if chunks and job.state == "running" else "finish", "chunks": chunks}
 
-    def _split(self, job: Job) -> None:
+    def _split(self, job: Job) -> Job:
         """What the workers read is a copy of the upload, which nobody can write to, in CSV whatever was sent."""
         try:
             with TemporaryFile() as upload:
@@ -105,27 +104,25 @@ class Steps:
                     with self.files.writer(rows_key(job.id), content_type=CSV_TYPE) as copy:
                         copyfileobj(file, copy)
         except Absent:
-            self._fail(job, "upload_missing", "The uploaded file is not there any more")
+            return self._fail(job, "upload_missing", "The uploaded file is not there any more")
         except UnreadableFile as unreadable:
-            self._fail(job, unreadable.code, unreadable.message)
-        else:
-            self.jobs.add_chunks(job, found.chunks, found.duplicates)
-            self.jobs.move(
-                job,
-                "splitting",
-                "running",
-                running_at=keys.timestamp(datetime.now(UTC)),
-                total=found.total,
-                chunks=len(found.chunks),
-                encoding=found.form.encoding,
-                delimiter=found.form.delimiter,
-                columns=list(found.columns.names),
-                header_row=found.columns.number,
-                unknown_columns=list(found.columns.unknown),
-            )
+            return self._fail(job, unreadable.code, unreadable.message)
+        self.jobs.add_chunks(job, found.chunks, found.duplicates)
+        return self.jobs.move(
+            job,
+            "splitting",
+            "queued",
+            total=found.total,
+            chunks=len(found.chunks),
+            encoding=found.form.encoding,
+            delimiter=found.form.delimiter,
+            columns=list(found.columns.names),
+            header_row=found.columns.number,
+            unknown_columns=list(found.columns.unknown),
+        )
 
-    def _fail(self, job: Job, code: str, message: str) -> None:
-        self.jobs.move(job, "splitting", "splitting", error={"code": code, "message": message})
+    def _fail(self, job: Job, code: str, message: str) -> Job:
+        return self.jobs.move(job, "splitting", "finishing", error={"code": code, "message": message})
 
     @_step
     def apply(self, event: Mapping[str, Any], context: Context) -> Answer:
@@ -183,7 +180,7 @@ class Steps:
 
     @_step
     def finish(self, event: Mapping[str, Any], context: Context) -> Answer:  # noqa: ARG002
-        """`{"key": …}` of the upload: the file of rejected rows, the sums, the end of the owner's turn; the work goes."""
+        """`{"key": …}` of the upload: the file of rejected rows, the sums, the end of the turn; the work goes."""
         job = self.jobs.finishing(event["key"].removeprefix(UPLOADS))
         if job and not job.is_finished:
             with_rejected = [int(chunk["number"]) for chunk in job.chunks if chunk["skipped"]]

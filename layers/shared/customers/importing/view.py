@@ -77,5 +77,5 @@ def _pace(job: Job, now: datetime) -> dict[str, Any]:
         return {}
     until = datetime.fromisoformat(job.item["finished_at"]) if job.is_finished else now
     rate = done / max((until - datetime.fromisoformat(running_at)).total_seconds(), 0.001)
-    left = {} if job.is_finished else {"remaining_seconds": round((int(job.item["total"]) - done) / rate)}
+    left = {"remaining_seconds": round((int(job.item["total"]) - done) / rate)} if job.state == "running" else {}
     return {"rows_per_second": round(rate, 1), **left}

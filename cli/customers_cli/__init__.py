@@ -1,0 +1,1 @@
+"""The command `customers`: the HTTP API from a terminal."""
