@@ -82,6 +82,13 @@ def api(engine: dict[str, str], new_table: Callable[[], str]) -> Api:
     return Api({**ENVIRONMENT, **engine, "TABLE_NAME": new_table()})
 
 
+@pytest.fixture(scope="module")
+def api_with_files(engine: dict[str, str], ministack: str, bucket: Any, new_table: Callable[[], str]) -> Api:
+    """Likewise, with a bucket."""
+    where = {"TABLE_NAME": new_table(), "BUCKET_NAME": bucket.name, "AWS_ENDPOINT_URL_S3": ministack}
+    return Api({**ENVIRONMENT, **ACCOUNT, **engine, **where})
+
+
 @pytest.fixture
 def ledger(api: Api, client: Any) -> Ledger:
     ledger = Ledger(api, client)

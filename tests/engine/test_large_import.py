@@ -5,7 +5,7 @@ import io
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
@@ -19,9 +19,8 @@ from customers.dynamodb import Table
 from customers.files import upload_key
 from tests import machine
 from tests.engine.ledger import Ledger
-from tests.handlers import ENVIRONMENT, Api, Context
+from tests.handlers import Api, Context
 from tests.people import People
-from tools.table import ACCOUNT
 
 ROWS = int(os.environ.get("IMPORT_TEST_ROWS", "6000"))
 CHUNK_ROWS = 5_000 if ROWS > 50_000 else 500  # so that there are chunks side by side
@@ -66,9 +65,8 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def api(engine: dict[str, str], ministack: str, bucket: Any, new_table: Callable[[], str]) -> Api:
-    where = {"TABLE_NAME": new_table(), "BUCKET_NAME": bucket.name, "AWS_ENDPOINT_URL_S3": ministack}
-    return Api({**ENVIRONMENT, **ACCOUNT, **engine, **where})
+def api(api_with_files: Api) -> Api:
+    return api_with_files
 
 
 @pytest.fixture

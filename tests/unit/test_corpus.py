@@ -7,9 +7,11 @@ from io import BytesIO
 
 import pytest
 
+from customers.api import MAX_FILE_BODY_BYTES
 from customers.sheets import UnreadableFile, as_csv, columns_of, records, sniff, values_of
 from tests.corpus.bombs import BOMBS
 from tests.corpus.files import FILES
+from tests.handlers import Api
 from tools.template import ROOT
 
 MAX_BOMB_SECONDS = 1
@@ -42,6 +44,32 @@ def test_a_file_that_cannot_be_read_is_refused(name: str) -> None:
     assert refused.value.code == FILES[name].refused
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if name not in BOMBS])
+def test_what_an_import_answers_to_a_file_is_what_is_in_it(api: Api, name: str) -> None:
+    """Refused as a whole, or each row counted once; what could not be read is among the skipped."""
+    file, content = FILES[name], FILES[name].content()
+    answer = api.upload(content)
+    if len(content) > MAX_FILE_BODY_BYTES - 1_000:
+        assert answer.status == 413
+    elif file.refused:
+        assert (answer.status, answer.body["detail"][0]["type"]) == (422, file.refused)
+    elif len(file.rows) > 100:
+        assert (answer.status, answer.body["detail"][0]["type"]) == (422, "too_many_rows")
+    else:
+        counts = answer.body
+        assert counts["total"] == counts["created"] + counts["updated"] + counts["skipped"] == len(file.rows)
+        unknown = [each["field"] for each in counts["errors"] if each["code"] == "unknown_column"]
+        assert unknown == list(file.unknown)
+        errors = {(each["row"], each["code"]) for each in counts["errors"]}
+        assert {(row, code) for row, code in file.rows.items() if isinstance(code, str)} <= errors
+        listed = api.call("list_customers", query="limit=200").body["data"]
+        assert len(listed) == counts["created"]
+        told = [values for values in file.rows.values() if not isinstance(values, str)]
+        assert {each["customer_id"] for each in listed} <= {
+            each["customer_id"].strip() for each in told if "customer_id" in each
+        }
+
+
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_at_once_and_costs_nothing(name: str) -> None:
     """In a process of its own, which says how much larger it got, and how many seconds of a processor it took."""
@@ -60,6 +88,7 @@ REFUSE = """
 import json, os, resource, sys
 from io import BytesIO
 import python_calamine
+from customers.api import MAX_FILE_BODY_BYTES
 from customers.sheets import UnreadableFile, as_csv
 
 content = BytesIO(sys.stdin.buffer.read())

@@ -5,7 +5,6 @@ from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -35,9 +34,9 @@ table = st.lists(st.lists(cell, min_size=3, max_size=5), max_size=12)
 examples = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture
-def bucket(api: Api) -> Any:
-    return boto3.resource("s3").create_bucket(Bucket=api.environment["BUCKET_NAME"])
+@pytest.fixture(scope="module")
+def api(api_with_files: Api) -> Api:
+    return api_with_files
 
 
 def exported(api: Api, bucket: Any, owner: str) -> bytes:
