@@ -16,7 +16,7 @@ import pytest
 from customers import keys
 from customers.dynamodb import Table
 from customers.errors import Unavailable
-from customers.files import LIFE_DAYS, rows_key, upload_key
+from customers.files import LIFE_DAYS, Files, rows_key, upload_key
 from customers.importing.batches import BATCH_ROWS
 from customers.importing.jobs import ChunkMark
 from customers.importing.steps import RESERVE_MILLISECONDS
@@ -382,6 +382,43 @@ def test_a_chunk_that_cannot_be_applied_leaves_the_others_and_the_import_says_so
     job = imports.see(id)
     assert numbers(job) == {"state": "failed", "total": 30, "processed": 18, "created": 18}
     assert job["error"]["code"] == "incomplete"
+
+
+def test_a_worker_that_comes_after_the_end_moves_nothing(imports: Imports) -> None:
+    id, late = imports.new(PEOPLE), list[Any]()
+
+    def invoke(function: str, event: Any) -> Any:
+        if event.get("chunk") == 1:  # it has decided, and is held up before it writes
+            original = Table.transact
+
+            def transact(table: Table, writes: Any) -> None:
+                if "mark" in writes and not late:
+                    late.append(True)
+                    late.append(imports.step("FinishImport", {"key": upload_key(id)}))
+                original(table, writes)
+
+            with patch.object(Table, "transact", transact):
+                late.append(imports.step(function, event))
+            return {"done": True}
+        return imports.step(function, event)
+
+    imports.run(id, invoke)
+    assert late[1:] == [{"state": "failed"}, {"done": False}]
+    job = imports.see(id)
+    assert len(imports.customers()) == job["created"] == job["processed"] == 12
+
+
+def test_rejected_rows_are_in_the_file_though_their_worker_did_not_come_to_write_them(imports: Imports) -> None:
+    def invoke(function: str, event: Any) -> Any:
+        with patch.object(Files, "write", side_effect=Unavailable):
+            return imports.step(function, event)
+
+    id = imports.new(b"customer_id\nC-1\n,\nC-1\n", asked={"file_name": "x"})
+    with pytest.raises(machine.Failed):  # the last step could not write it either
+        imports.run(id, invoke)
+    assert imports.step("FinishImport", {"key": upload_key(id)}) == {"state": "completed"}
+    assert [row["row"] for row in imports.rejected(id)] == ["4"]
+    assert imports.see(id)["skipped"] == 1
 
 
 def test_a_purge_is_not_undone_by_a_file_that_was_sent_before_it(imports: Imports) -> None:

@@ -83,10 +83,13 @@ class Files:
         wanted = {"Bucket": self._bucket, "Key": key, "ResponseContentDisposition": disposition}
         return self._client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=LINK_SECONDS)
 
-    def size(self, key: str) -> int:
-        """In bytes. Raises `Absent`."""
-        with _known_errors():
-            return int(self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"])
+    def has(self, key: str) -> bool:
+        try:
+            with _known_errors():
+                self._client.head_object(Bucket=self._bucket, Key=key)
+        except Absent:
+            return False
+        return True
 
     def copy_to(self, key: str, target: "SupportsWrite[bytes]") -> None:
         """Write the object to a file. Raises `Absent`."""

@@ -37,7 +37,9 @@ class Settings(_FromEnvironment):
     retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30  # days from soft delete to purge; 0 = never
     reject_unknown_fields: bool = False  # True: 422 for unknown or read-only fields, which the original ignores
     max_body_bytes: Annotated[int, Field(ge=1_024)] = 65_536
-    max_import_rows: Annotated[int, Field(ge=1, le=1_000)] = 100  # of a file that is imported at once
+    max_import_rows: Annotated[int, Field(ge=1, le=300)] = (
+        100  # of a file imported at once; one item has all their errors
+    )
 
 
 class InboxSettings(_FromEnvironment):

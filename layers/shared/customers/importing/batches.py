@@ -95,6 +95,8 @@ class Batches:
                 if "mark" in cancelled.failed:
                     raise Overtaken from None
                 if cancelled.oversized and not self._make_room(cancelled.oversized):
+                    if all(row.errors for row in rows):
+                        raise
                     return self._apply_less(rows)
             else:
                 return None

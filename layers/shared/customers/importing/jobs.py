@@ -215,9 +215,13 @@ class Jobs:
         for state in ("splitting", "queued", "running"):
             self._move(id, state, {"state": "finishing"})
         try:
-            return self.get(id, None)
+            job = self.get(id, None)
         except ImportNotFound:
             return None
+        open_ = [chunk for chunk in job.chunks if chunk["position"] < chunk["rows"]]
+        for chunk in open_ if not job.is_finished else ():  # a worker that is late must not move it behind the sums
+            self._try(Write.changing(keys.chunk(id, int(chunk["number"])), {"closed": True}))
+        return self.get(id, None) if open_ else job
 
     def finish(self, job: Job) -> Job:
         """Give it its last state and its sums."""
@@ -272,7 +276,7 @@ class ChunkMark:
         moved = Write.changing(
             keys.chunk(self._job.id, self._number),
             {"position": self.position + rows, **(self._tally + tally).numbers()},
-            condition="#position = :was",
+            condition="#position = :was AND attribute_not_exists(closed)",
             values={":was": self.position},
         )
         if not rejections:

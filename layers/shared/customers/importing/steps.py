@@ -183,9 +183,8 @@ class Steps:
         """`{"key": …}` of the upload: the file of rejected rows, the sums, the end of the turn; the work goes."""
         job = self.jobs.finishing(event["key"].removeprefix(UPLOADS))
         if job and not job.is_finished:
-            with_rejected = [int(chunk["number"]) for chunk in job.chunks if chunk["skipped"]]
-            if with_rejected:
-                self._join_rejected(job, with_rejected)
+            if any(chunk["skipped"] for chunk in job.chunks):
+                self._join_rejected(job)
             job = self.jobs.finish(job)
             observability.record_import(job.state, job.tally.numbers())
         if job:
@@ -194,13 +193,13 @@ class Steps:
             self.files.delete([upload_key(job.id), rows_key(job.id), *parts])
         return {"state": job.state if job else None}
 
-    def _join_rejected(self, job: Job, chunks: Sequence[int]) -> None:
+    def _join_rejected(self, job: Job) -> None:
         with self.files.writer(rejected_key(job.id), content_type=CSV_TYPE) as result:
             result.write(rejected.BOM + rejected.as_csv_bytes([rejected.header(_columns(job))]))
-            for number in chunks:
-                try:
-                    self.files.copy_to(part_key(job.id, number), result)
-                except Absent:  # its worker did not come to the end
-                    if work := self._work(job.id, number):
+            for chunk in job.chunks:
+                if chunk["skipped"]:
+                    part = part_key(job.id, int(chunk["number"]))
+                    cut_short = "closed" in chunk or job.state == "cancelling" or not self.files.has(part)
+                    if cut_short and (work := self._work(job.id, int(chunk["number"]))):
                         self._write_rejected(work)
-                        self.files.copy_to(part_key(job.id, number), result)
+                    self.files.copy_to(part, result)
