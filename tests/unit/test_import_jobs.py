@@ -384,6 +384,17 @@ def test_a_chunk_that_cannot_be_applied_leaves_the_others_and_the_import_says_so
     assert job["error"]["code"] == "incomplete"
 
 
+def test_an_import_whose_execution_is_stopped_comes_to_its_end(imports: Imports) -> None:
+    id = imports.new(PEOPLE)
+    imports.step("SplitImport", {"key": upload_key(id), "execution": "e"})
+    imports.step("ImportChunk", {"import_id": id, "chunk": 0})
+    upload = json.dumps({"detail": {"object": {"key": upload_key(id)}}})
+    event = {"detail-type": "Step Functions Execution Status Change", "detail": {"status": "ABORTED", "input": upload}}
+    assert imports.step("FinishImport", event) == {"state": "failed"}
+    assert numbers(imports.see(id)) == {"state": "failed", "total": 30, "processed": 12, "created": 12}
+    assert imports.step("SplitImport", {"key": upload_key(id), "execution": "e"}) == {"next": "stop"}
+
+
 def test_a_worker_that_comes_after_the_end_moves_nothing(imports: Imports) -> None:
     id, late = imports.new(PEOPLE), list[Any]()
 

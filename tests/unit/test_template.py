@@ -443,7 +443,7 @@ BREAKS: Mapping[Callable[[Template], None], list[tuple[str, Any]]] = {
     test_a_number_has_the_same_bounds_as_its_setting: [
         ("Parameters/RetentionDays/MaxValue", 365),
         ("Parameters/MaxImportRows/MinValue", 2),
-        ("Parameters/MaxImportRows/MaxValue", 500),
+        ("Parameters/MaxImportRows/MaxValue", 200),
     ],
 }
 

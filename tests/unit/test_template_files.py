@@ -107,11 +107,25 @@ def test_a_worker_that_ends_in_time_has_begun_and_may_begin_a_batch_late(templat
 
 
 def test_a_step_has_no_route_and_is_started_by_the_machine_only(template: Template) -> None:
-    for name in STEPS:
+    for name in {*STEPS} - {"finish_import"}:
         assert "Events" not in functions(template)[name]
     substituted = machine(template)["DefinitionSubstitutions"].values()
     found = {each["Fn::GetAtt"].removesuffix(".Arn") for each in substituted}
     assert {template["Resources"][id]["Properties"]["CodeUri"].split("/")[1] for id in found} == {*STEPS}
+
+
+def test_an_execution_that_ends_badly_still_comes_to_the_last_step(template: Template) -> None:
+    (rule,) = functions(template)["finish_import"]["Events"].values()
+    assert rule["Type"] == "EventBridgeRule"
+    pattern = rule["Properties"]["Pattern"]
+    assert (pattern["source"], pattern["detail-type"]) == (
+        ["aws.states"],
+        ["Step Functions Execution Status Change"],
+    )
+    assert {*pattern["detail"]["status"]} == {"FAILED", "TIMED_OUT", "ABORTED"}
+    name = machine(template)["Name"]["Fn::Sub"]
+    ((arn,),) = (each.values() for each in pattern["detail"]["stateMachineArn"])
+    assert arn.endswith(f":stateMachine:{name}")
 
 
 def test_there_is_room_for_an_upload_a_copy_of_it_and_what_it_says(template: Template) -> None:
@@ -230,6 +244,11 @@ BREAKS: Mapping[Callable[[Template], None], list[tuple[str, Any]]] = {
     test_a_step_has_no_route_and_is_started_by_the_machine_only: [
         ("Resources/SplitImport/Properties/Events", {"Upload": {"Type": "S3", "Properties": {}}}),
         ("machine/DefinitionSubstitutions/SplitImport", {"Fn::GetAtt": "PurgeCustomers.Arn"}),
+    ],
+    test_an_execution_that_ends_badly_still_comes_to_the_last_step: [
+        ("Resources/FinishImport/Properties/Events/Broken/Properties/Pattern/detail/status", ["FAILED"]),
+        ("Resources/FinishImport/Properties/Events/Broken/Properties/Pattern/detail/stateMachineArn", [{"Ref": "Bus"}]),
+        ("machine/Name", {"Fn::Sub": "imports"}),
     ],
     test_there_is_room_for_an_upload_a_copy_of_it_and_what_it_says: [
         ("Resources/SplitImport/Properties/EphemeralStorage/Size", 511),

@@ -214,7 +214,7 @@ def watch(made: list[tuple[BaseClient, Permission]], own: list[BaseClient], monk
         try:
             return make(client, call, request)
         except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
+            if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
                 made.append((client, ("s3:ListBucket", "Bucket")))  # without it S3 says AccessDenied
             raise
 

@@ -5,6 +5,7 @@ may run twice, side by side or after it was killed, and then goes on with what i
 """
 
 import io
+import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -180,8 +181,12 @@ class Steps:
 
     @_step
     def finish(self, event: Mapping[str, Any], context: Context) -> Answer:  # noqa: ARG002
-        """`{"key": …}` of the upload: the file of rejected rows, the sums, the end of the turn; the work goes."""
-        job = self.jobs.finishing(event["key"].removeprefix(UPLOADS))
+        """`{"key": …}` of the upload: the file of rejected rows, the sums, the end of the turn; the work goes.
+
+        Or the event of an execution that has ended without this step, whose input names the upload.
+        """
+        key = event["key"] if "key" in event else json.loads(event["detail"]["input"])["detail"]["object"]["key"]
+        job = self.jobs.finishing(key.removeprefix(UPLOADS))
         if job and not job.is_finished:
             if any(chunk["skipped"] for chunk in job.chunks):
                 self._join_rejected(job)
