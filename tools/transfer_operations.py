@@ -471,8 +471,10 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
     },
     "FailureOut": {
         "code": (
-            "A `type` of `POST /customers/import`, or: "
+            "Of an import a `type` of `POST /customers/import`, or: "
             + " ".join(f"`{name}`: {text}" for name, text in JOB_CODES.items())
+            + " Of an export: "
+            + " ".join(f"`{name}`: {text}" for name, text in EXPORT_CODES.items())
         ),
         "message": "For people.",
     },
@@ -500,10 +502,6 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
         "error": "Why it has `failed`.",
         "file": "When it is `completed`.",
         "owner_id": "Who has asked for it; shown to administrators only.",
-    },
-    "ExportFailureOut": {
-        "code": " ".join(f"`{name}`: {text}" for name, text in EXPORT_CODES.items()),
-        "message": "For people.",
     },
     "ExportFileOut": {
         "url": f"Good for {_HOURS} hour; every answer has a new one.",

@@ -365,6 +365,13 @@ class CustomerDetailOut(BaseModel):
         return cls.model_construct(**shown)
 
 
+class FailureOut(BaseModel):
+    """Why something that went on in the background has failed."""
+
+    code: str
+    message: str
+
+
 class CampaignOut(BaseModel):
     """A field without a value is left out."""
 

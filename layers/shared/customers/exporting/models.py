@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from customers.listing import ListFilters
-from customers.models import QueryOut, Time, Uuid
+from customers.models import FailureOut, QueryOut, Time, Uuid
 
 type ExportFormat = Literal["csv", "ndjson"]
 type ExportState = Literal["queued", "running", "completed", "failed"]
@@ -13,11 +13,6 @@ type ExportState = Literal["queued", "running", "completed", "failed"]
 
 class ExportCreate(ListFilters):
     format: ExportFormat = "csv"
-
-
-class ExportFailureOut(BaseModel):
-    code: str
-    message: str
 
 
 class ExportFileOut(BaseModel):
@@ -43,6 +38,6 @@ class ExportJobOut(BaseModel):
     percent: Annotated[float, Field(ge=0, le=100)] | None = None
     rows: int
     contents: str
-    error: ExportFailureOut | None = None
+    error: FailureOut | None = None
     file: ExportFileOut | None = None
     owner_id: str | None = None

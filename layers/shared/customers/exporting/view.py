@@ -5,9 +5,9 @@ from typing import Any
 
 from customers import keys
 from customers.exporting.jobs import Export
-from customers.exporting.models import ExportFailureOut, ExportFileOut, ExportJobOut
+from customers.exporting.models import ExportFileOut, ExportJobOut
 from customers.files import LINK_SECONDS, Files, export_key
-from customers.models import QueryOut, SortOut
+from customers.models import FailureOut, QueryOut, SortOut
 
 LOST = {"code": "lost", "message": "The export has not been finished; start it again"}
 
@@ -36,7 +36,7 @@ def show(export: Export, files: Files, *, by_admin: bool) -> ExportJobOut:
         total = int(item["total"])
         shown |= {"total": total, "percent": min(round(100 * int(item["read"]) / total, 1), 100.0) if total else 100.0}
     if error := LOST if export.is_lost(now) else item.get("error"):
-        shown["error"] = ExportFailureOut.model_construct(**error)
+        shown["error"] = FailureOut.model_construct(**error)
     if export.state == "completed":
         name = f"customers.{export.asked.format}"
         shown |= {"percent": 100.0}

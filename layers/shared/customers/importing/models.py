@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from customers.importing.rows import OnDeleted, RowError, Tally
 from customers.listing.query import Limit, Offset, OwnerId
-from customers.models import Time, Uuid, clean
+from customers.models import FailureOut, Time, Uuid, clean
 
 type ContentType = Literal["text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"]
 type ImportState = Literal[
@@ -81,11 +81,6 @@ class ImportPage(BaseModel):
     limit: Limit = 10
     offset: Offset = 0
     owner_id: OwnerId | None = None
-
-
-class FailureOut(BaseModel):
-    code: str
-    message: str
 
 
 class ImportJobOut(BaseModel):

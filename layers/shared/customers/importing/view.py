@@ -6,8 +6,8 @@ from typing import Any
 from customers import keys
 from customers.files import LINK_SECONDS, Files, rejected_key, upload_key
 from customers.importing.jobs import Job, Jobs
-from customers.importing.models import FailureOut, ImportJobOut, ImportPage, RejectedOut, UploadOut
-from customers.models import MetaOut, PaginatedResponse, QueryOut, SortOut
+from customers.importing.models import ImportJobOut, ImportPage, RejectedOut, UploadOut
+from customers.models import FailureOut, MetaOut, PaginatedResponse, QueryOut, SortOut
 
 MAX_UPLOAD_BYTES = 256 << 20  # a million rows of 268 bytes
 _AS_STORED = ("file_name", "started_at", "finished_at")
