@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tools.template import ROOT
 CURL_LINES = 7
 STOP_SECONDS = 60
 EVENT_SECONDS = 5  # from the bus to what the API answers
+IMPORT_SECONDS = 60  # from an upload to the import's end: three cold starts, and a state machine around them
 # Headers that the gateway adds.
 OF_THE_GATEWAY = re.compile("content-length|date|apigw-requestid|vary|access-control-.*")
 
@@ -128,19 +130,36 @@ class Stack:
         id: str | None = None,
         body: Any = None,
         *,
+        file: bytes | None = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """One request, whose response must be as docs/openapi.json says; by bearer unless `headers` say who calls."""
+        """One request, whose response must be as docs/openapi.json says; by bearer unless `headers` say who calls.
+
+        `id` is what the path names, `file` is sent as a form.
+        """
         method, path = routes()[operation]
         if id is not None:
-            path = path.replace("{customer_id}", id)
-        url = self.exported["API"] + path
-        response = httpx.request(method, url, params=params, json=body, headers=headers or self.bearer, timeout=30)
+            path = re.sub(r"\{\w+}", id, path)
+        url, form = self.exported["API"] + path, None if file is None else {"file": file}
+        response = httpx.request(
+            method, url, params=params, json=body, files=form, headers=headers or self.bearer, timeout=30
+        )
         own = {name: value for name, value in response.headers.items() if not OF_THE_GATEWAY.fullmatch(name)}
         proxied = {"statusCode": response.status_code, "headers": own, "body": response.text or None}
         assert_documented(operation, proxied)
         return response
+
+    def upload(self, job: Mapping[str, Any], file: bytes, **fields: str) -> httpx.Response:
+        """Send the file of an import that has just been made; `fields` are others than those that its link has."""
+        link = job["upload"]
+        return httpx.post(link["url"], data={**link["fields"], **fields}, files={"file": file}, timeout=30)
+
+    def send(self, file: bytes, headers: Mapping[str, str] | None = None, **asked: Any) -> str:
+        """A new import of `file`; its id."""
+        job = self.call("create_import", body=asked, headers=headers).json()
+        assert self.upload(job, file).status_code == HTTPStatus.NO_CONTENT
+        return str(job["id"])
 
     def paste(self, line: str, **variables: str) -> httpx.Response:
         """What a curl line does. Options: -s, -X, -H, -d; `$NAME` stands for a variable or what `make run` exported."""
@@ -164,9 +183,9 @@ class Stack:
         return httpx.request(method or ("POST" if data else "GET"), url, headers=headers, content=data, timeout=30)
 
 
-def soon[Found](look: Callable[[], Found]) -> Found:
-    """What `look` finds, once it does: an event has been seen. Fails after `EVENT_SECONDS`."""
-    deadline = time.monotonic() + EVENT_SECONDS
+def soon[Found](look: Callable[[], Found], seconds: float = EVENT_SECONDS) -> Found:
+    """What `look` finds, once it does: an event has been seen. Fails after so many seconds."""
+    deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline
         time.sleep(0.05)

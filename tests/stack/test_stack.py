@@ -1,5 +1,8 @@
 """The deployed stack, as `make run` brings it up and as its users meet it."""
 
+import base64
+import csv
+import io
 import json
 import os
 import re
@@ -14,18 +17,23 @@ import pytest
 
 from customers import keys
 from customers.events import DETAIL_TYPES
-from tests import told
+from customers.files import CSV_TYPE, Files
+from customers.importing.models import FINISHED
+from tests import machine, told
 from tests.handlers import OPERATIONS, message
-from tests.stack.conftest import CURL_LINES, Stack, soon
+from tests.people import People
+from tests.stack.conftest import CURL_LINES, IMPORT_SECONDS, Stack, soon
 from tools import demo
 from tools.event_schemas import example
+from tools.openapi import routes
 from tools.template import ROOT
 
 pytestmark = pytest.mark.xdist_group("sam")
 
 CANARY = "Canaria"
 CREDENTIALS = ["bearer", "api_key"]
-OF_ONE_RECORD = [operation for operation in OPERATIONS if operation not in {"list_customers", "create_customer"}]
+OF_ONE_RECORD = [operation for operation in OPERATIONS if "{" in routes()[operation][1]]
+OF_ONE_CUSTOMER = [operation for operation in OF_ONE_RECORD if "{customer_id}" in routes()[operation][1]]
 
 
 def new() -> dict[str, str]:
@@ -90,7 +98,7 @@ def test_every_operation_asks_who_calls_before_anything_else(stack: Stack, opera
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="customers"')
 
 
-@pytest.mark.parametrize("operation", OF_ONE_RECORD)
+@pytest.mark.parametrize("operation", OF_ONE_CUSTOMER)
 def test_somebody_elses_customer_is_one_that_never_was(stack: Stack, operation: str) -> None:
     listed = stack.call("list_customers", params={"owner_id": "grace"}, headers=stack.admin).json()
     theirs, nobody = listed["data"][0]["id"], str(uuid4())
@@ -328,6 +336,167 @@ def test_the_purge_logs_how_many_and_not_whom(stack: Stack, due: str) -> None:
 def logged(stack: Stack, group: str) -> list[str]:
     found = stack.cloud.client("logs").filter_log_events(logGroupName=stack.resource(group))
     return [event["message"] for event in found["events"]]
+
+
+# Imports and exports
+
+
+def new_import(stack: Stack, **asked: Any) -> Any:
+    return stack.call("create_import", body=asked).json()
+
+
+def ended(stack: Stack, id: str) -> Any:
+    """The import as its owner sees it, once it has ended."""
+    return soon(lambda: (shown := stack.call("get_import", id).json())["state"] in FINISHED and shown, IMPORT_SECONDS)
+
+
+def executions(stack: Stack, id: str) -> list[str]:
+    """The states of the machine's executions that this import's uploads have started."""
+    machines = stack.cloud.client("stepfunctions")
+    listed = machines.list_executions(stateMachineArn=stack.resource("ImportMachine"))["executions"]
+    arns = {each["executionArn"]: each["status"] for each in listed}
+    return [state for arn, state in arns.items() if id in machines.describe_execution(executionArn=arn)["input"]]
+
+
+def rejected(job: Any) -> dict[int, str]:
+    """The code of each row in the file of rejected rows, by its number in a spreadsheet."""
+    file = httpx.get(job["rejected"]["url"])
+    assert file.headers["Content-Disposition"] == 'attachment; filename="rejected.csv"'
+    return {int(row["row"]): row["code"] for row in csv.DictReader(io.StringIO(file.content.decode("utf-8-sig")))}
+
+
+def test_few_rows_become_customers_at_once(stack: Stack) -> None:
+    key = f"T-{uuid4()}"
+    answer = stack.call("import_customers", file=f"Customer ID;E-mail\r\n{key};\r\n{key}2;nobody\r\n".encode())
+    counts = {name: answer.json()[name] for name in ("total", "created", "updated", "skipped")}
+    assert counts == {"total": 2, "created": 1, "updated": 0, "skipped": 1}
+    assert [(each["row"], each["code"]) for each in answer.json()["errors"]] == [(3, "value_error")]
+    assert stack.call("list_customers", params={"q": key}).json()["meta"]["total"] == 1
+
+
+def test_a_file_travels_from_its_upload_to_customers(stack: Stack) -> None:
+    people = People(600, f"T{uuid4().hex[:8]}")
+    job = new_import(stack, file_name="people.csv")
+    assert stack.upload(job, people.file()).status_code == 204
+    done = ended(stack, job["id"])
+    counts = {name: done[name] for name in ("total", "processed", "created", "updated", "skipped")}
+    assert (done["state"], done["percent"], done["unknown_columns"]) == ("completed", 100, ["Birthday"])
+    assert counts == {"total": 600, "processed": 600, "created": 594, "updated": 0, "skipped": 6}
+    assert rejected(done) == people.rejected
+    assert done["rejected"]["rows"] == 6
+    assert stack.call("list_customers", params={"q": people.prefix}).json()["meta"]["total"] == 594
+    assert stack.call("list_imports", params={"limit": 1}).json()["data"][0]["id"] == job["id"]
+
+
+def test_a_second_upload_through_a_link_starts_nothing(stack: Stack) -> None:
+    job = new_import(stack)
+    for name in ("Ada", "Eve"):
+        assert stack.upload(job, f"customer_id,name\n{job['id']},{name}\n".encode()).status_code == 204
+        ended(stack, job["id"])
+    soon(lambda: executions(stack, job["id"]) == ["SUCCEEDED"] * 2, IMPORT_SECONDS)
+    found = stack.call("list_customers", params={"q": job["id"]}).json()["data"]
+    assert [(each["name"], each["version"]) for each in found] == [("Ada", 1)]
+
+
+@pytest.mark.parametrize(
+    ("file", "fields"),
+    [
+        (b"", {}),
+        (b"customer_id\n", {"Content-Type": "text/html"}),
+        (b"customer_id\n", {"key": "results/mine.csv"}),
+        (b"customer_id\n", {"policy": "e30="}),
+    ],
+    ids=["empty", "of another type", "at another place", "by another policy"],
+)
+def test_a_link_takes_a_file_of_one_type_and_a_bounded_size(stack: Stack, file: bytes, fields: dict[str, str]) -> None:
+    job = new_import(stack)
+    policy = json.loads(base64.b64decode(job["upload"]["fields"]["policy"]))
+    assert ["content-length-range", 1, job["upload"]["max_bytes"]] in policy["conditions"]
+    assert stack.upload(job, file, **fields).status_code in {400, 403}
+    assert stack.call("get_import", job["id"]).json()["state"] == "waiting"
+
+
+def test_a_link_takes_as_many_bytes_as_it_says_and_not_one_more(stack: Stack) -> None:
+    files = Files(stack.resource("Bucket"), stack.cloud.client("s3"))
+    url, fields = files.upload_link(f"work/{uuid4()}", content_type=CSV_TYPE, max_bytes=10)
+    sent = [httpx.post(url, data=fields, files={"file": b"x" * size}).status_code for size in (10, 11)]
+    assert sent == [204, 400]
+
+
+def test_an_import_that_is_cancelled_takes_no_file(stack: Stack) -> None:
+    job = new_import(stack)
+    assert stack.call("cancel_import", job["id"]).json()["state"] == "cancelled"
+    assert stack.upload(job, b"customer_id\nC-1\n").status_code == 204
+    soon(lambda: executions(stack, job["id"]) == ["SUCCEEDED"], IMPORT_SECONDS)
+    assert stack.call("get_import", job["id"]).json()["processed"] == 0
+
+
+def test_an_import_that_is_cancelled_on_its_way_ends_before_its_last_row(stack: Stack) -> None:
+    people = People(5_000, f"T{uuid4().hex[:8]}")
+    id = stack.send(people.file())
+    soon(lambda: stack.call("get_import", id).json()["processed"], IMPORT_SECONDS)
+    assert stack.call("cancel_import", id).json()["state"] == "cancelling"
+    done = ended(stack, id)
+    assert done["state"] == "cancelled"
+    assert 0 < done["processed"] < people.count
+    assert stack.call("list_customers", params={"q": people.prefix}).json()["meta"]["total"] == done["created"]
+
+
+def test_a_file_that_nobody_can_read_says_why(stack: Stack) -> None:
+    done = ended(stack, stack.send(b"colour\nred\n"))
+    assert (done["state"], done["error"]["code"]) == ("failed", "missing_column")
+
+
+@pytest.mark.parametrize("operation", ["get_import", "cancel_import"])
+def test_somebody_elses_import_is_one_that_never_was(stack: Stack, operation: str) -> None:
+    id = stack.call("create_import", body={}, headers=stack.admin).json()["id"]
+    assert stack.call(operation, id).json()["code"] == "import_not_found"
+
+
+def test_what_is_exported_is_imported_again_without_a_change(stack: Stack) -> None:
+    people = People(90, f"T{uuid4().hex[:8]}")
+    ended(stack, stack.send(people.file()))
+    id = stack.call("create_export", body={"q": people.prefix}).json()["id"]
+    done = soon(lambda: (found := stack.call("get_export", id).json()).get("file") and found, IMPORT_SECONDS)
+    assert (done["state"], done["rows"], done["percent"]) == ("completed", 90, 100)
+    file = httpx.get(done["file"]["url"])
+    assert file.headers["Content-Disposition"] == 'attachment; filename="customers.csv"'
+    assert len(file.content) == done["file"]["bytes"]
+    again = ended(stack, stack.send(file.content))
+    assert (again["total"], again["unchanged"], again["skipped"]) == (90, 90, 0)
+
+
+def test_somebody_elses_export_is_one_that_never_was(stack: Stack) -> None:
+    id = stack.call("create_export", body={}, headers=stack.admin).json()["id"]
+    assert stack.call("get_export", id).json()["code"] == "export_not_found"
+
+
+def test_pages_of_other_origins_may_send_files(stack: Stack) -> None:
+    asked = {"Origin": "https://crm.example.com", "Access-Control-Request-Method": "POST"}
+    answer = httpx.options(new_import(stack)["upload"]["url"], headers=asked)
+    assert answer.is_success
+    assert answer.headers["Access-Control-Allow-Origin"] in {"*", asked["Origin"]}
+
+
+def test_the_machine_that_is_deployed_is_the_one_that_the_other_tests_run(stack: Stack) -> None:
+    """SAM and CloudFormation have left its definition as it is."""
+    arn = stack.resource("ImportMachine")
+    deployed = stack.cloud.client("stepfunctions").describe_state_machine(stateMachineArn=arn)["definition"]
+    for function in ("SplitImport", "ImportChunk", "FinishImport"):
+        deployed = re.sub(rf"arn:aws:lambda:[^\"]*:{stack.resource(function)}", function, deployed)
+    assert json.loads(deployed) == machine.definition("ImportMachine")
+
+
+def test_imports_log_how_many_and_not_whom(stack: Stack) -> None:
+    file = f"customer_id,name,email\n{CANARY}-{uuid4()},{CANARY},x@{CANARY}.com\n{CANARY}-{uuid4()},{CANARY},{CANARY}\n"
+    ended(stack, stack.send(file.encode(), file_name=f"{CANARY}.csv"))
+    lines = [line for step in ("Split", "Finish") for line in logged(stack, f"{step}ImportLogs")]
+    lines += [line for group in ("CreateImport", "GetImport", "ImportChunk") for line in logged(stack, f"{group}Logs")]
+    assert [line for line in lines if '"rows":' in line]
+    assert not [line for line in lines if CANARY.lower() in line.lower()]
+
+
+# State
 
 
 def test_the_tables_ttl_is_on_and_reads_expires_at(stack: Stack) -> None:

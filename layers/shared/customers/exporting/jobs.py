@@ -26,6 +26,7 @@ ATTEMPTS = 3  # Lambda's own of an asynchronous invocation, the first included
 LOST_MINUTES = 30  # without a sign of life: longer than an invocation and the pause before Lambda repeats it
 WAITING_MINUTES = 70  # likewise, before it is begun: Lambda drops an invocation that waits for an hour
 INVOKE_MILLISECONDS = 5_000
+BUSY = {"TooManyRequestsException", "ServiceException", "EC2ThrottledException"}
 _INVOKE = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
 
 
@@ -61,7 +62,7 @@ class Export:
         return filtered(self.asked, owner_id=self.item["owner_id"], is_admin=self.by_admin)
 
     def is_lost(self, now: datetime) -> bool:
-        """Whether nobody works on it any more, though nobody has said that it failed."""
+        """Whether nobody works on it any more, though nobody has said that it failed. It is not taken up again."""
         since = self.item.get("moved_at") or self.item["created_at"]
         silent = keys.timestamp(now - timedelta(minutes=LOST_MINUTES if self.state == "running" else WAITING_MINUTES))
         return self.state in {"queued", "running"} and str(since) < silent
@@ -107,15 +108,22 @@ class Exports:
         return Export(item), False
 
     def start(self, export: Export, function: str) -> None:
-        """Have `function` carry it out, unless it is begun already. Raises `Unavailable`."""
-        if export.state != "queued":
+        """Have `function` carry it out, unless it is begun already. Raises `Unavailable`.
+
+        Without an Idempotency-Key nobody knows of an export that could not be started: it expires as it is.
+        """
+        if export.state != "queued" or export.is_lost(self._clock()):
             return
         self._table.require(INVOKE_MILLISECONDS)
         self._client = self._client or boto3.client("lambda", config=_INVOKE)
         payload = json.dumps({"export_id": export.id})
         try:
             self._client.invoke(FunctionName=function, InvocationType="Event", Payload=payload)
-        except (BotoCoreError, ClientError) as error:
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in BUSY:
+                raise
+            raise Unavailable from error
+        except BotoCoreError as error:
             raise Unavailable from error
 
     def get(self, id: str, owner_id: str | None) -> Export:
@@ -130,22 +138,24 @@ class Exports:
     def claim(self, id: str, invocation: str) -> Export:
         """The export, from now on this invocation's: a new one, or its own from before it was repeated.
 
-        Raises `ExportNotFound`, `Overtaken`.
+        Lambda may also repeat one that still runs; that one is overtaken. Raises `ExportNotFound`, `Overtaken`.
         """
         export = self.get(id, None)
-        now = keys.timestamp(self._clock())
+        if export.is_lost(self._clock()):
+            raise Overtaken
+        attempts, now = int(export.item["attempts"]), keys.timestamp(self._clock())
         begun = {"state": "running", "invocation": invocation, "started_at": now, "moved_at": now}
-        changes = {**begun, "attempts": int(export.item["attempts"]) + 1, "read": 0, "rows": 0}
-        condition = "#state = :queued OR (#state = :running AND invocation = :own)"
-        values = {":queued": "queued", ":running": "running", ":own": invocation}
+        changes = {**begun, "attempts": attempts + 1, "read": 0, "rows": 0}
+        condition = "attempts = :earlier AND (#state = :queued OR (#state = :running AND invocation = :own))"
+        values = {":earlier": attempts, ":queued": "queued", ":running": "running", ":own": invocation}
         self._write(Write.changing(keys.export(id), changes, condition=condition, values=values))
         return Export({**export.item, **changes})
 
     def move(self, export: Export, **changes: Any) -> None:
-        """Change an export that runs, as long as it is this invocation's. Raises `Overtaken`."""
+        """Change an export that runs, as long as it is this attempt's. Raises `Overtaken`."""
         changes["moved_at"] = keys.timestamp(self._clock())
-        values = {":running": "running", ":own": export.item["invocation"]}
-        condition = "#state = :running AND invocation = :own"
+        values = {":running": "running", ":own": export.item["invocation"], ":attempt": export.item["attempts"]}
+        condition = "#state = :running AND invocation = :own AND attempts = :attempt"
         write = Write.changing(
             keys.export(export.id), {"state": "running", **changes}, condition=condition, values=values
         )

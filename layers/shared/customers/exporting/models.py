@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from customers.listing import ListFilters
 from customers.models import FailureOut, QueryOut, Time, Uuid
@@ -12,7 +12,14 @@ type ExportState = Literal["queued", "running", "completed", "failed"]
 
 
 class ExportCreate(ListFilters):
+    """What blank parameters are in a listing's query, blank texts are here: absent."""
+
     format: ExportFormat = "csv"
+
+    @field_validator("status", "q", "date_from", "date_to", "owner_id", mode="before")
+    @classmethod
+    def _blank_is_absent(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
 
 
 class ExportFileOut(BaseModel):

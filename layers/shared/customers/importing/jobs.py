@@ -210,8 +210,11 @@ class Jobs:
         items += [{**keys.duplicates(job.id, number), "rows": rows, **common} for number, rows in duplicates.items()]
         self._table.put_all(items)
 
-    def finishing(self, id: str) -> Job | None:
-        """The import, whose rows nobody works on any more, with its chunks."""
+    def finishing(self, id: str, execution: str) -> Job | None:
+        """The import, whose rows nobody works on any more, with its chunks; None if it is another execution's."""
+        header = self.header(id)
+        if not header or header.item.get("execution", execution) != execution:
+            return None
         for state in ("splitting", "queued", "running"):
             self._move(id, state, {"state": "finishing"})
         try:

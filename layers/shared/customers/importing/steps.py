@@ -181,12 +181,14 @@ class Steps:
 
     @_step
     def finish(self, event: Mapping[str, Any], context: Context) -> Answer:  # noqa: ARG002
-        """`{"key": …}` of the upload: the file of rejected rows, the sums, the end of the turn; the work goes.
+        """As `split` is asked: the file of rejected rows, the sums, the end of the owner's turn; then the work goes.
 
         Or the event of an execution that has ended without this step, whose input names the upload.
         """
-        key = event["key"] if "key" in event else json.loads(event["detail"]["input"])["detail"]["object"]["key"]
-        job = self.jobs.finishing(key.removeprefix(UPLOADS))
+        if broken := event.get("detail"):
+            key = json.loads(broken["input"])["detail"]["object"]["key"]
+            event = {"key": key, "execution": broken["name"]}
+        job = self.jobs.finishing(event["key"].removeprefix(UPLOADS), event["execution"])
         if job and not job.is_finished:
             if any(chunk["skipped"] for chunk in job.chunks):
                 self._join_rejected(job)
