@@ -89,7 +89,7 @@ def measure(rows: int) -> dict[str, float]:
     boto3.client("s3").copy_object(Bucket=name, Key=upload_key(id), CopySource={"Bucket": name, "Key": FILE})
     definition = machine.definition("ImportMachine")
     definition["States"]["ApplyChunks"]["MaxConcurrency"] = 1
-    machine.run(definition, {"detail": {"object": {"key": upload_key(id)}}}, invoke, {"Execution": {"Name": "bench"}})
+    machine.run(definition, {"key": upload_key(id)}, invoke, {"Execution": {"Name": "bench"}})
     peak = _peak_megabytes()
     job = api.call("get_import", id).body
     assert (job["state"], job["created"], job["skipped"]) == ("completed", rows * 99 // 100, rows // 100), job  # noqa: S101

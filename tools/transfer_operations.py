@@ -66,7 +66,7 @@ ROW_CODES: Mapping[str, str] = {
     "customer_id_missing": "The row has no `customer_id`.",
     "duplicate_row": "An earlier row of the file has this `customer_id`.",
     "matches_deleted": "The customer with this `customer_id` is deleted.",
-    "purged": "The customer with this `customer_id` was purged after the file was sent.",
+    "customer_gone": "The customer was purged, or has been given another `customer_id`, since the file was sent.",
     "string_too_long": "The value is too long for the field.",
     "control_character": "The value has a character that no name, address or number contains.",
     "value_error": "The `email` is no valid address, or the `status` is nothing but accents.",
@@ -251,7 +251,7 @@ NO_FILE = Invalid.at("body", "file", msg="Field required", kind="missing")
 NO_KEY = Invalid.at(
     "body",
     "file",
-    msg="No column is named customer_id. The columns are: Company, City",
+    msg="No column is named customer_id; of the 2 columns none of a customer's fields could be recognized",
     kind="missing_column",
 )
 TOO_MANY_ROWS = Invalid.at(
@@ -322,7 +322,8 @@ part `file` last. A 204 says that it has arrived; the import starts by itself, a
 `GET /customers/imports/{{import_id}}` tells how far it is. A second file starts nothing.
 
 Rows, columns and codes are those of `POST /customers/import`. What is wrong with rows is in the file of rejected \
-rows. A customer that was purged since the import was made is not made again. One import of an owner runs at a time.
+rows. A customer that was purged, or given another `customer_id`, since the import was made is not made again. One \
+import of an owner runs at a time.
 
 The link to upload is good for {_HOURS} hour; with its `Idempotency-Key` this request is answered with the same \
 import, and with a new link while it waits for its file. {LIVES}""",
@@ -382,13 +383,15 @@ Begins to write the customers that `GET /customers` lists with these filters to 
 first. `GET /customers/exports/{{export_id}}` tells how far it is, and links to the file in the end.
 
 **CSV** is UTF-8 with a byte order mark, with commas and CRLF. Its columns are {code((*FIELDS, *EXPORTED_TOO))}; for \
-administrators `owner_id` too. No cell is a formula: one that begins with `=`, `+`, `-`, `@` (or their full-width \
+administrators `owner_id` too, which an import passes over: it makes the caller's customers of all. Read with commas, \
+no cell is a formula: one that begins with `=`, `+`, `-`, `@` (or their full-width \
 forms), a tab or a carriage return, be it after apostrophes, has one more apostrophe before it. An import drops that \
 again, so that the file of customers that are live and unchanged changes nothing when it is imported.
 
 **NDJSON** has one customer a line, just as `GET /customers/{{customer_id}}` answers.
 
-An export and its file are removed after {LIFE_DAYS} days.""",
+An export and its file are removed after {LIFE_DAYS} days. One that has `failed` stays so: ask for another, with another \
+`Idempotency-Key`.""",
         scope="customers:read",
         body=ExportCreate,
         body_example=ASKED.model_dump(exclude_unset=True),

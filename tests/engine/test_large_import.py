@@ -48,7 +48,7 @@ class Runs:
 
     def upload_event(self, id: str, invoke: machine.Invoke | None = None) -> list[str]:
         """The states that the event of an upload leads through."""
-        event = {"detail": {"object": {"key": upload_key(id)}}}
+        event = {"key": upload_key(id)}
         context = {"Execution": {"Name": str(uuid4())}}
         return machine.run(self.definition, event, invoke or self.invoke, context)[1]
 

@@ -186,7 +186,7 @@ def test_delete_with_purge_leaves_nothing_and_then_it_had_never_been(
         item["pk"]["S"] + " " + item["sk"]["S"].partition("#")[0]
         for item in dynamodb.scan(TableName="customers")["Items"]
     }
-    mark = keys.purged("demo-owner", "C-1")["pk"]
+    mark = keys.freed("demo-owner", "C-1")["pk"]
     assert left == {"OWNER#demo-owner COUNT", "OWNER#demo-owner TOMBSTONE", "OWNERS demo-owner", f"{mark} "}
     never = api.call("get_customer", str(uuid4()))
     for operation in ("get_customer", "delete_customer", "restore_customer"):

@@ -14,11 +14,11 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from customers import keys
+from customers import files, keys
 from customers.dynamodb import Table
 from customers.errors import Unavailable
 from customers.exporting import writer
-from customers.exporting.jobs import LOST_MINUTES
+from customers.exporting.jobs import LOST_MINUTES, WAITING_MINUTES
 from tests.handlers import Answer, Api, Context
 
 
@@ -110,6 +110,7 @@ def test_what_a_spreadsheet_would_compute_is_neutralised_and_lines_of_json_are_v
         ({"date_from": "2020-01-01"}, ["C-1", "C-2", "C-3"]),
         ({"date_from": "2999-01-01"}, []),
         ({"owner_id": "grace"}, ["C-1", "C-2", "C-3"]),
+        ({"q": "", "status": " ", "date_from": "", "date_to": "", "owner_id": ""}, ["C-1", "C-2", "C-3"]),
     ],
 )
 def test_the_filters_are_those_of_the_list(exports: Exports, asked: Any, found: list[str]) -> None:
@@ -119,6 +120,13 @@ def test_the_filters_are_those_of_the_list(exports: Exports, asked: Any, found: 
     exports.api.call("delete_customer", exports.api.create("C-4").id)
     exports.api.create("G-1", owner="grace")
     assert exports.ids(asked) == found
+
+
+def test_dates_are_inclusive_and_how_much_there_is_between_them_is_not_told(exports: Exports) -> None:
+    created = [exports.api.create(f"C-{n}").body["created_at"] for n in range(4)]
+    job = exports.export({"date_from": created[1], "date_to": created[2]})
+    assert [row["customer_id"] for row in exports.rows(job)] == ["C-1", "C-2"]
+    assert (job["read"], "total" in job, job["percent"]) == (2, False, 100)
 
 
 def test_an_administrator_exports_everybodys_or_one_owners(exports: Exports) -> None:
@@ -167,16 +175,16 @@ def test_one_that_is_deleted_meanwhile_is_not_in_it_twice(exports: Exports) -> N
 
     def read(table: Table, **asked: Any) -> Iterator[Any]:
         for page in pages(table, **asked):
-            yield page
-            if asked.get("IndexName") and not deleted:
+            if asked.get("IndexName") and not deleted:  # it is on this page, and will be on one of the deleted
                 deleted.append(ids[0])
-                exports.api.call("delete_customer", ids[0])
+                assert exports.api.call("delete_customer", ids[0]).status == 204
+            yield page
 
     exports.ask({"include_deleted": True})
     with patch.object(Table, "pages", read):
         assert exports.carry_out()["state"] == "completed"
     found = [row["id"] for row in exports.rows(exports.see(exports.invoked[-1]["export_id"]))]
-    assert len(found) == len({*found})
+    assert found == ids
 
 
 # Once, whatever happens
@@ -190,6 +198,23 @@ def test_a_repeated_request_makes_no_second_export(exports: Exports) -> None:
     other = exports.ask({"format": "ndjson"}, headers=headers)
     assert (other.status, other.body["detail"][0]["type"]) == (422, "idempotency_key_reused")
     assert exports.api.call("create_customer", body={"customer_id": "C-1"}, headers=headers).status == 422
+
+
+def test_the_key_of_another_operation_is_refused(exports: Exports) -> None:
+    headers = {"idempotency-key": "k"}
+    assert exports.api.call("create_customer", body={"customer_id": "C-1"}, headers=headers).status == 201
+    answer = exports.ask(headers=headers)
+    assert (answer.status, answer.body["detail"][0]["type"], exports.invoked) == (422, "idempotency_key_reused", [])
+
+
+def test_without_a_key_one_that_could_not_be_started_is_left_and_another_made(exports: Exports, table: Table) -> None:
+    with patch.object(exports, "invoke", side_effect=EndpointConnectionError(endpoint_url="x")):
+        assert exports.ask().status == 503
+    id = exports.ask().id
+    assert exports.invoked == [{"export_id": id}]
+    left = [item for item in table._client.scan(TableName=table.name)["Items"] if "asked" in item]
+    assert [item["state"]["S"] for item in left] == ["queued", "queued"]
+    assert all("expires_at" in item for item in left)
 
 
 def test_one_that_could_not_be_started_is_started_by_the_repeated_request(exports: Exports) -> None:
@@ -235,6 +260,80 @@ def test_what_fails_to_the_last_says_so_and_leaves_no_file(exports: Exports) -> 
     assert not list(exports.bucket.multipart_uploads.all())
 
 
+def test_what_breaks_off_midway_leaves_no_half_file_and_is_whole_the_next_time(
+    exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(5):
+        exports.api.create(f"C-{n}", name=f"Zoë {n}")
+    id, context, records = exports.ask().id, Context(lambda: 900_000, "invocation"), writer._records
+    monkeypatch.setattr(writer, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(files, "PART_BYTES", 1)
+
+    def broken(*arguments: Any) -> Iterator[Any]:
+        for number, item in enumerate(records(*arguments)):
+            if number == 3:
+                assert list(exports.bucket.multipart_uploads.all())
+                raise Unavailable
+            yield item
+
+    with patch.object(writer, "_records", broken), pytest.raises(writer.ExportFailed):
+        exports.carry_out(context)
+    assert not list(exports.bucket.objects.all())
+    assert not list(exports.bucket.multipart_uploads.all())
+    monkeypatch.undo()
+    exports.carry_out(context)
+    again = exports.export()
+    assert exports.content(exports.see(id)) == exports.content(again)
+
+
+def test_of_two_at_once_the_later_one_goes_on_and_its_file_is_the_one_that_is_told(exports: Exports) -> None:
+    exports.api.create("C-1")
+    id, context, records = exports.ask().id, Context(lambda: 900_000, "invocation"), writer._records
+    later = list[Any]()
+
+    def read(*arguments: Any) -> Iterator[Any]:
+        found = list(records(*arguments))
+        if not later:
+            later.append(None)
+            exports.api.create("C-2")
+            later[0] = exports.carry_out(context)
+        yield from found
+
+    with patch.object(writer, "_records", read):
+        assert exports.carry_out(context) == {"state": "stopped"}
+    job = exports.see(id)
+    assert (later[0]["rows"], job["rows"], len(exports.rows(job))) == (2, 2, 2)
+    assert job["file"]["bytes"] == len(exports.content(job))
+    assert not list(exports.bucket.multipart_uploads.all())
+
+
+def test_of_two_at_once_the_earlier_one_stops_though_the_later_one_has_not_ended(exports: Exports) -> None:
+    exports.api.create("C-1")
+    id, context, records = exports.ask().id, Context(lambda: 900_000, "invocation"), writer._records
+    later = list[Any]()
+
+    def read(*arguments: Any) -> Iterator[Any]:
+        if later:
+            raise Unavailable
+        later.append(None)
+        with pytest.raises(writer.ExportFailed):
+            exports.carry_out(context)
+        yield from records(*arguments)
+
+    with patch.object(writer, "_records", read):
+        assert exports.carry_out(context) == {"state": "stopped"}
+    assert exports.see(id)["state"] == "running"
+    assert exports.carry_out(context)["state"] == "completed"
+
+
+def test_time_runs_out_also_where_nothing_is_found(exports: Exports) -> None:
+    exports.api.create("C-1", status="lead")
+    id = exports.ask({"status": "customer", "date_from": "2020-01-01"}).id
+    with patch.object(writer, "MOVE_SECONDS", -1):
+        assert exports.carry_out(Context(lambda: writer.RESERVE_MILLISECONDS - 1))["code"] == "too_large"
+    assert exports.see(id)["read"] == 0
+
+
 def test_what_is_too_much_for_one_invocation_fails_with_its_reason(exports: Exports) -> None:
     exports.api.create("C-1")
     id = exports.ask().id
@@ -272,6 +371,22 @@ def test_one_that_gives_no_sign_of_life_has_failed(exports: Exports, table: Tabl
     assert (exports.see(id)["state"], exports.see(id)["error"]["code"]) == ("failed", "lost")
 
 
+def test_one_that_was_not_begun_in_time_has_failed_and_stays_so(exports: Exports, table: Table) -> None:
+    headers = {"idempotency-key": "k"}
+    id = exports.ask(headers=headers).id
+    item = table.get(keys.export(id)) or {}
+    table.put({**item, "created_at": keys.timestamp(datetime.now(UTC) - timedelta(minutes=WAITING_MINUTES + 1))})
+    assert exports.carry_out() == {"state": "stopped"}
+    assert (exports.ask(headers=headers).body["error"]["code"], len(exports.invoked)) == ("lost", 1)
+
+
+def test_one_that_has_expired_is_not_carried_out(exports: Exports, table: Table) -> None:
+    id = exports.ask().id
+    table.put({**(table.get(keys.export(id)) or {}), "expires_at": 1})
+    assert exports.carry_out() == {"state": "stopped"}
+    assert not list(exports.bucket.objects.all())
+
+
 # Who sees what
 
 
@@ -292,6 +407,30 @@ def test_another_owners_and_an_expired_export_are_not_found(exports: Exports, ta
 def test_what_is_asked_wrongly_is_refused(exports: Exports, asked: Any, loc: list[str]) -> None:
     answer = exports.ask(asked)
     assert (answer.status, answer.body["detail"][0]["loc"]) == (422, loc)
+
+
+def test_what_an_administrator_exported_is_for_no_other_credential_of_the_same_owner(exports: Exports) -> None:
+    headers, admin = {"idempotency-key": "k"}, {"owner": "root", "role": "admin"}
+    id = exports.ask(headers=headers, **admin).id
+    exports.carry_out()
+    assert exports.api.call("get_export", id, owner="root").body["code"] == "export_not_found"
+    answer = exports.ask(headers=headers, owner="root")
+    assert (answer.status, answer.body["detail"][0]["type"]) == (422, "idempotency_key_reused")
+    assert exports.ask(headers=headers, **admin).body["file"]
+
+
+def test_the_path_is_a_uuid(exports: Exports) -> None:
+    answer = exports.api.call("get_export", "customers.csv")
+    assert (answer.status, answer.body["detail"][0]["loc"]) == (422, ["path", "export_id"])
+
+
+def test_what_has_become_of_it_is_one_line_of_counts(exports: Exports, logs: Callable[[], str]) -> None:
+    exports.api.create("C-1", name="Zephyrine")
+    job = exports.export({"q": "zephyrine"})
+    lines = [json.loads(line) for line in logs().splitlines()]
+    (line,) = [line for line in lines if line.get("message") == "export"]
+    assert (line["state"], line["read"], line["rows"], line["bytes"]) == ("completed", 1, 1, job["file"]["bytes"])
+    assert not {"zephyrine", "C-1", job["id"], "demo-owner"} & {*json.dumps(line).split('"')}
 
 
 def test_what_it_logs_and_raises_says_nothing_of_anybody(exports: Exports, logs: Callable[[], str]) -> None:

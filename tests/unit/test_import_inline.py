@@ -212,7 +212,7 @@ def test_a_customer_that_is_purged_meanwhile_does_not_come_back(api: Api) -> Non
     with patch.object(Table, "transact", transact):
         answer = api.upload(b"customer_id,name\nC-1,Ada\n")
     assert counts(answer) == {"total": 1, "skipped": 1}
-    assert errors(answer) == [(2, "customer_id", "purged")]
+    assert errors(answer) == [(2, "customer_id", "customer_gone")]
 
 
 def test_more_rows_than_are_taken_at_once_are_refused_with_the_way_for_them(api: Api) -> None:
@@ -272,3 +272,42 @@ def test_what_is_remembered_of_a_request_has_nothing_of_the_file(api: Api, dynam
 def test_it_ends_before_its_time_is_up(api: Api) -> None:
     answer = api.upload(b"customer_id\nC-1\n", context=Context(lambda: 1_000))
     assert (answer.status, answer.body["code"]) == (503, "unavailable")
+
+
+def test_a_match_that_gets_another_customer_id_between_the_reads_keeps_it(api: Api) -> None:
+    id = api.create("A", name="Ada").id
+    original, renamed = Table.batch_get, list[bool]()
+
+    def read(table: Table, wanted: Any, **options: Any) -> Any:
+        found = original(table, wanted, **options)
+        if not renamed:
+            renamed.append(True)
+            api.call("update_customer", id, {"customer_id": "B"})
+        return found
+
+    with patch.object(Table, "batch_get", read):
+        answer = api.upload(b"customer_id,name\nA,Ada L.\n")
+    assert errors(answer) == [(2, "customer_id", "customer_gone")]
+    assert listed(api)["B"]["name"] == "Ada"
+    assert api.call("create_customer", body={"customer_id": "B"}).status == 409
+    assert api.create("A").status == 201
+
+
+def test_why_a_value_was_not_taken_never_quotes_it(api: Api) -> None:
+    values = ("no address", "a@geheim→firma.com", "a(b)@example.com", "a@" + "ö" * 300 + ".com", "geheim")
+    rows = "".join(f'C-{n},"{value}",geheim\n' for n, value in enumerate(values))
+    answer = api.upload(f"customer_id,email,agent_id\n{rows}".encode())
+    messages = {each["message"] for each in answer.body["errors"]}
+    assert "value is not a valid email address: An email address must have an @-sign." in messages
+    assert all("geheim" not in each and "→" not in each and len(each) < 150 for each in messages)
+
+
+def test_as_many_rows_as_can_be_set_may_all_be_bad_and_are_remembered(api: Api) -> None:
+    long = "x" * 300
+    row = f'"{{}}{long}",{long},{long},{long},{long},{long},{long}\n'
+    file = "customer_id,name,surname,email,phone,status,agent_id\n" + "".join(row.format(n) for n in range(300))
+    settings = api.app("import_customers").service.settings
+    most = settings.model_copy(update={"max_import_rows": 300})
+    with patch.object(api.app("import_customers").service, "settings", most):
+        answer = api.upload(file.encode(), headers={"idempotency-key": "k"})
+    assert counts(answer) == {"total": 300, "skipped": 300}

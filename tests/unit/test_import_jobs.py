@@ -18,8 +18,8 @@ from customers.dynamodb import Table
 from customers.errors import Unavailable
 from customers.files import LIFE_DAYS, Files, rows_key, upload_key
 from customers.importing.batches import BATCH_ROWS
-from customers.importing.jobs import ChunkMark
-from customers.importing.steps import RESERVE_MILLISECONDS
+from customers.importing.jobs import ChunkMark, Jobs
+from customers.importing.steps import RESERVE_MILLISECONDS, StepFailed
 from tests import machine
 from tests.handlers import Api, Context
 
@@ -48,7 +48,7 @@ class Imports:
         """The states that an event of the upload leads through, one chunk at a time."""
         definition = machine.definition("ImportMachine")
         definition["States"]["ApplyChunks"]["MaxConcurrency"] = 1  # moto's transactions do not stand more
-        event = {"detail": {"object": {"key": upload_key(id)}}}
+        event = {"key": upload_key(id)}
         return machine.run(definition, event, invoke or self.step, {"Execution": {"Name": str(uuid4())}})[1]
 
     def finish(self, id: str) -> Any:
@@ -301,6 +301,42 @@ def test_an_upload_that_is_overwritten_while_it_is_imported_changes_nothing(impo
     assert all(key.startswith("C-") for key in imports.customers())
 
 
+def test_a_first_step_that_is_late_resets_nothing_that_is_done(imports: Imports) -> None:
+    id = imports.new(PEOPLE)
+    asked, original, late = {"key": upload_key(id), "execution": "e"}, Jobs.add_chunks, list[Any]()
+
+    def add_chunks(jobs: Jobs, *found: Any) -> None:
+        if not late:  # held up before it writes, it is tried again meanwhile
+            late.append(True)
+            imports.step("SplitImport", asked)
+            imports.step("ImportChunk", {"import_id": id, "chunk": 0})
+        original(jobs, *found)
+
+    with patch.object(Jobs, "add_chunks", add_chunks):
+        imports.step("SplitImport", asked)
+    assert (imports.see(id)["state"], imports.see(id)["processed"]) == ("running", 12)
+
+
+def test_a_first_step_that_is_repeated_reads_what_was_sent_first(imports: Imports) -> None:
+    id = imports.new(PEOPLE + b"C-01,Twice,\n")
+    with patch.object(Jobs, "move", side_effect=Unavailable), pytest.raises(StepFailed):
+        imports.step("SplitImport", {"key": upload_key(id), "execution": "e"})
+    imports.bucket.put_object(Key=upload_key(id), Body=b"customer_id\nX-1\n")
+    answer = imports.step("SplitImport", {"key": upload_key(id), "execution": "e"})
+    for chunk in answer["chunks"]:
+        imports.step("ImportChunk", chunk)
+    imports.finish(id)
+    assert numbers(imports.see(id)) == {"state": "completed", "total": 31, "processed": 31, "created": 30, "skipped": 1}
+
+
+def test_an_upload_that_comes_too_late_is_not_kept(imports: Imports) -> None:
+    id = imports.new(PEOPLE)
+    imports.run(id)
+    imports.bucket.put_object(Key=upload_key(id), Body=PEOPLE)
+    imports.run(id)
+    assert not list(imports.bucket.objects.all())
+
+
 def test_imports_of_one_owner_take_turns(imports: Imports) -> None:
     first, second = imports.new(PEOPLE), imports.new(PEOPLE)
     waited = list[Any]()
@@ -393,7 +429,7 @@ def test_an_import_whose_execution_is_stopped_comes_to_its_end(imports: Imports)
     id = imports.new(PEOPLE)
     imports.step("SplitImport", {"key": upload_key(id), "execution": "e"})
     imports.step("ImportChunk", {"import_id": id, "chunk": 0})
-    upload = json.dumps({"detail": {"object": {"key": upload_key(id)}}})
+    upload = json.dumps({"key": upload_key(id)})
     told = {"name": "e", "status": "ABORTED", "input": upload}
     event = {"detail-type": "Step Functions Execution Status Change", "detail": told}
     assert imports.step("FinishImport", {**event, "detail": {**told, "name": "another"}}) == {"state": None}
@@ -446,10 +482,20 @@ def test_a_purge_is_not_undone_by_a_file_that_was_sent_before_it(imports: Import
     imports.api.call("delete_customer", id, query="purge=true")
     imports.run(import_id)
     assert "C-01" not in imports.customers()
-    assert [row["code"] for row in imports.rejected(import_id)] == ["purged"]
+    assert [row["code"] for row in imports.rejected(import_id)] == ["customer_gone"]
     later = imports.new(PEOPLE)
     imports.run(later)
     assert "C-01" in imports.customers()
+
+
+def test_a_customer_that_was_given_another_customer_id_does_not_come_back_under_the_old_one(imports: Imports) -> None:
+    id = imports.api.create("C-01").id
+    import_id = imports.new(PEOPLE)
+    imports.api.call("update_customer", id, {"customer_id": "D-01"})
+    imports.api.call("delete_customer", id, query="purge=true")
+    imports.run(import_id)
+    assert {"C-01", "D-01"}.isdisjoint(imports.customers())
+    assert [row["code"] for row in imports.rejected(import_id)] == ["customer_gone"]
 
 
 def test_a_workbook_is_imported_from_its_first_sheet(imports: Imports) -> None:

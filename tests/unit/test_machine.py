@@ -145,7 +145,7 @@ class Imports:
     def event(self, id: str) -> list[str]:
         """The states that the event of an upload leads through."""
         context = {"Execution": {"Name": str(uuid4())}}
-        _, passed = machine.run(DEFINITION, {"detail": {"object": {"key": upload_key(id)}}}, self.step, context)
+        _, passed = machine.run(DEFINITION, {"key": upload_key(id)}, self.step, context)
         return passed
 
     def step(self, function: str, event: Json) -> Json:

@@ -245,11 +245,6 @@ class Table:
         for batch in batched(keys, BATCH_WRITE_ITEMS, strict=False):
             self._batch_write([{"DeleteRequest": {"Key": encode(key)}} for key in batch])
 
-    def put_all(self, items: Sequence[Mapping[str, Any]]) -> None:
-        """Write items as `put` does, in no order."""
-        for batch in batched(items, BATCH_WRITE_ITEMS, strict=False):
-            self._batch_write([{"PutRequest": {"Item": encode(item)}} for item in batch])
-
     def _batch_write(self, requests: Any) -> None:
         for attempt in range(CONTENTION_ATTEMPTS):
             if attempt:

@@ -5,7 +5,7 @@ of the bucket removes all of it after `LIFE_DAYS`.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from shutil import copyfileobj
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -143,10 +143,11 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with _known_errors():
-            if error:
+        if error:
+            with suppress(Unavailable), _known_errors():  # what has gone wrong first is what counts
                 self._client.abort_multipart_upload(**self._upload)
-                return
+            return
+        with _known_errors():
             if self._buffer or not self._parts:  # also an empty object has one part
                 self._send()
             self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": self._parts})

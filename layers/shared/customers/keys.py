@@ -16,7 +16,7 @@ Items (`pk`, `sk`):
 | owner            | `OWNERS`                     | `<owner>`                    |
 | idempotency      | `IDEMPOTENCY#<owner>#<hash>` | `#IDEMPOTENCY`               |
 | … pointer to it  | `CUSTOMER#<id>`              | `IDEMPOTENCY#<owner>#<hash>` |
-| purged key       | `PURGED#<owner>#<hash>`      | `#PURGED`                    |
+| freed key        | `FREED#<owner>#<hash>`       | `#FREED`                     |
 | import           | `IMPORT#<id>`                | `#IMPORT`                    |
 | … of its owner   | `OWNER#<owner>`              | `IMPORT#<time>#<id>`         |
 | … chunk of it    | `IMPORT#<id>`                | `CHUNK#<number>`             |
@@ -47,7 +47,7 @@ Access patterns, and what each reads (a unit is 4 KB consistent, 8 KB otherwise)
 | every owner (administrators)   | Query `OWNERS`                                     | the registry       |
 | all that a purge removes       | Query `CUSTOMER#<id>`, consistent                  | its collection     |
 | what was this key's answer?    | the condition on the idempotency record's Put      | nothing            |
-| has this customer_id been purged?| BatchGetItem, consistent                         | a mark             |
+| was this customer_id freed?    | BatchGetItem, consistent                           | a mark             |
 | how far is an import?          | Query `IMPORT#<id>`, `#IMPORT` to `CHUNK#…`        | 300 bytes a chunk  |
 | an owner's imports             | Query `OWNER#<owner>`, `IMPORT#…`; as above        | the imports        |
 | which rows were rejected?      | Query `IMPORT#<id>`, `REJECTED#<chunk>#…`          | the chunk's        |
@@ -222,9 +222,9 @@ def pointed_record(sk: str) -> Key | None:
     return {"pk": sk, "sk": "#IDEMPOTENCY"} if sk.startswith("IDEMPOTENCY#") else None
 
 
-def purged(owner_id: str, customer_id: str) -> Key:
-    """Says when a customer with this customer_id was purged, without saying who that was: the customer_id is hashed."""
-    return {"pk": f"PURGED#{owner_id}#{hashlib.sha256(customer_id.encode()).hexdigest()}", "sk": "#PURGED"}
+def freed(owner_id: str, customer_id: str) -> Key:
+    """Says since when no customer has this customer_id any more, without saying which it is: it is hashed."""
+    return {"pk": f"FREED#{owner_id}#{hashlib.sha256(customer_id.encode()).hexdigest()}", "sk": "#FREED"}
 
 
 def import_(id: str) -> Key:

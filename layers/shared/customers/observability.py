@@ -1,4 +1,4 @@
-"""One log line and one metric for each request, event, purge and import, with nothing personal in them.
+"""One log line and one metric for each request, event, purge, import and export, with nothing personal in them.
 
 That is no name, no id of a record or an owner, and no error message, which may quote either.
 
@@ -49,6 +49,13 @@ def record_import(state: str, rows: Mapping[str, int]) -> None:
     for outcome, value in rows.items():
         with single_metric(name="ImportedRows", unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
             metric.add_dimension("outcome", outcome)
+
+
+def record_export(figures: Mapping[str, int | str]) -> None:
+    """One invocation of an export: what came of it, and how many records."""
+    logger.info("export", extra=dict(figures))
+    with single_metric(name="Exports", unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as metric:
+        metric.add_dimension("state", str(figures["state"]))
 
 
 def record_fault(error: Exception) -> None:

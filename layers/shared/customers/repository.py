@@ -30,7 +30,7 @@ from customers.writes import advance, after, count, drop_zeros, release, reserve
 
 IDEMPOTENCY_HOURS = 24
 TOMBSTONE_HOURS = 24  # longer than any search cache lives
-PURGED_MARK_DAYS = 8  # longer than an import's file lives
+FREED_DAYS = 8  # longer than an import's file lives
 HALF_PURGED = "0"  # purge_at of a record whose purge has begun: due before everything else
 
 type Precondition = Callable[[Customer], None]  # raises PreconditionFailed
@@ -148,7 +148,7 @@ class Repository:
             updated = customer.changed(after(customer, self._clock()), **moved)
             writes = {"customer": advance(customer, updated)}
             if "customer_id" in moved:
-                writes |= {"unique": reserve(updated), "released": release(customer)}
+                writes |= {"unique": reserve(updated), "released": release(customer), "freed": self._freed(customer)}
             if {"customer_id", "status"} & moved.keys():
                 writes["count"] = count((customer, -1), (updated, 1))
             try:
@@ -245,7 +245,7 @@ class Repository:
                 "released": release(customer),
                 "count": count((customer, -1)),
                 "tombstone": Write("Put", item=self._tombstone(customer)),
-                "mark": Write("Put", item=self._purged_mark(customer)),
+                "freed": self._freed(customer),
             }
             try:
                 self._transact(customer, writes)
@@ -340,12 +340,12 @@ class Repository:
         expires_at = int((now + timedelta(hours=TOMBSTONE_HOURS)).timestamp())
         return {**keys.tombstone(customer.owner_id, keys.timestamp(now), customer.id), "expires_at": expires_at}
 
-    def _purged_mark(self, customer: Customer) -> Item:
-        """Keeps imports of files that are older than the purge from making the customer anew."""
+    def _freed(self, customer: Customer) -> Write:
+        """Keeps imports of older files from making the customer anew, now that its customer_id is free."""
         now = self._clock()
-        expires_at = int((now + timedelta(days=PURGED_MARK_DAYS)).timestamp())
-        key = keys.purged(customer.owner_id, customer.customer_id)
-        return {**key, "purged_at": keys.timestamp(now), "expires_at": expires_at}
+        expires_at = int((now + timedelta(days=FREED_DAYS)).timestamp())
+        key = keys.freed(customer.owner_id, customer.customer_id)
+        return Write("Put", item={**key, "freed_at": keys.timestamp(now), "expires_at": expires_at})
 
     def _sweep(self, header: Item) -> bool:
         """Second phase of a purge: the header goes last, so that a sweep that was killed is found again."""

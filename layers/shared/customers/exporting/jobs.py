@@ -104,7 +104,10 @@ class Exports:
             earlier = cancelled.failed["idempotency"]
             if not request or earlier["fingerprint"] != request.fingerprint:
                 raise Invalid.reused_key() from None
-            return self.get(earlier["export_id"], owner_id), True
+            export = self.get(earlier["export_id"], None)
+            if export.by_admin is not by_admin:  # the same words meant other customers
+                raise Invalid.reused_key() from None
+            return export, True
         return Export(item), False
 
     def start(self, export: Export, function: str) -> None:
@@ -127,9 +130,11 @@ class Exports:
             raise Unavailable from error
 
     def get(self, id: str, owner_id: str | None) -> Export:
-        """Raises `ExportNotFound`."""
+        """Raises `ExportNotFound`. What an administrator exported, maybe everybody's, only administrators find."""
         item = self._table.get(keys.export(id))
-        if not item or owner_id not in {None, item["owner_id"]} or item["expires_at"] <= self._clock().timestamp():
+        if not item or item["expires_at"] <= self._clock().timestamp():
+            raise ExportNotFound
+        if owner_id is not None and (item["by_admin"] or owner_id != item["owner_id"]):
             raise ExportNotFound
         return Export(item)
 

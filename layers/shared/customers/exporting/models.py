@@ -12,7 +12,7 @@ type ExportState = Literal["queued", "running", "completed", "failed"]
 
 
 class ExportCreate(ListFilters):
-    """What blank parameters are in a listing's query, blank texts are here: absent."""
+    """A blank text counts as absent, as in a listing's query."""
 
     format: ExportFormat = "csv"
 

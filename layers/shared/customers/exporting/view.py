@@ -63,5 +63,6 @@ def contents(export: Export) -> str:
     return (
         f"The {which}customers of {whose} that {narrowed}were created up to {began}{order}. Each is in it once, "
         f"as it was when it was read between {began} and {ended}; one that was changed in that time may be as it was "
-        "before or after, and one that was deleted, restored or purged may be in it or not."
+        "before or after. One that was deleted, restored or purged in that time, or created in the last seconds before "
+        "it, may be in it or not."
     )

@@ -89,7 +89,7 @@ class Exporter:
         except Exception as error:
             observability.record_fault(error)
             raise ExportFailed(type(error).__name__) from None
-        observability.logger.info("export", extra=done)
+        observability.record_export(done)
         return done
 
     def _run(self, export: Export, context: Context) -> dict[str, Any]:

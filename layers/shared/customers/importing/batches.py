@@ -22,6 +22,7 @@ from customers.writes import advance, after, count, drop_zeros, reserve
 
 # Of one transaction's 100 items: a record and a unique key for each row, the 16 counts, the mark and the rejections.
 BATCH_ROWS = 40
+_, COUNTS = keys.counts("")  # what the names of the writes of count items begin with
 
 
 class Overtaken(Exception):
@@ -94,9 +95,10 @@ class Batches:
             except Cancelled as cancelled:
                 if "mark" in cancelled.failed:
                     raise Overtaken from None
-                if cancelled.oversized and not self._make_room(cancelled.oversized):
-                    if all(row.errors for row in rows):
-                        raise
+                full = [name for name in cancelled.oversized if name.startswith(COUNTS)]
+                if cancelled.oversized and not full:
+                    raise  # nothing else of a batch can be too large
+                if full and not self._make_room(full):
                     return self._apply_less(rows)
             else:
                 return None
@@ -115,10 +117,10 @@ class Batches:
         for id in decision.restored if not self._order.dry_run else ():
             cascade.settle(self._table, id, None)
 
-    def _make_room(self, oversized: Sequence[str]) -> bool:
+    def _make_room(self, full: Sequence[str]) -> bool:
         """Whether anything could be dropped from count items that are full of statuses that nobody has any more."""
         partition, _ = keys.counts(self._order.owner_id)
-        return any(drop_zeros(self._table, {"pk": partition, "sk": shard}) for shard in oversized)
+        return any(drop_zeros(self._table, {"pk": partition, "sk": shard}) for shard in full)
 
     def _apply_less(self, rows: Sequence[Row]) -> None:
         """A count item is full: find the rows that want one more status in it."""
@@ -135,19 +137,20 @@ class Batches:
         sound = [row for row in rows if not row.errors]
         holders = self._holders(sound)
         records = self._records(holders.values())
-        purged = self._purged([row for row in sound if row.customer_id not in holders])
+        gone = self._gone([row for row in sound if row.customer_id not in holders])
         decision = _Decision()
         for row in rows:
             if row.errors:
                 decision.reject(row)
-            elif late := purged.get(row.customer_id):
+            elif late := gone.get(row.customer_id):
                 decision.reject(late)
             elif row.customer_id not in holders:
                 self._create(decision, row)
-            elif record := records.get(holders[row.customer_id]):
-                self._update(decision, row, record)
             else:
-                return None  # purged between the two reads
+                record = records.get(holders[row.customer_id])
+                if not record or record.customer_id != row.customer_id:
+                    return None  # purged, or given another customer_id, between the two reads
+                self._update(decision, row, record)
         return decision
 
     def _create(self, decision: _Decision, row: Row) -> None:
@@ -189,16 +192,17 @@ class Batches:
         items = self._read([keys.customer(id) for id in ids])
         return {item["id"]: Customer.from_item(item) for item in items if item["state"] != "purging"}
 
-    def _purged(self, rows: Sequence[Row]) -> dict[str, Row]:
-        """Rejections of rows whose customer was purged after the file was sent.
+    def _gone(self, rows: Sequence[Row]) -> dict[str, Row]:
+        """Rejections of rows whose customer was purged, or given another customer_id, after the file was sent.
 
-        Read after the holders: a purge frees the customer_id and leaves its mark at once.
+        Read after the holders: what frees a customer_id leaves its mark in the same transaction. What is made and
+        purged again between this and the batch's own transaction is not seen.
         """
-        by_pk = {keys.purged(self._order.owner_id, row.customer_id)["pk"]: row for row in rows}
-        wanted = [keys.purged(self._order.owner_id, row.customer_id) for row in rows]
-        late = [by_pk[item["pk"]] for item in self._read(wanted) if item["purged_at"] > self._order.sent_at]
-        message = "The customer with this customer_id was purged after the file was sent"
-        return {row.customer_id: Row.rejected(row.number, "purged", message, "customer_id") for row in late}
+        by_pk = {keys.freed(self._order.owner_id, row.customer_id)["pk"]: row for row in rows}
+        wanted = [keys.freed(self._order.owner_id, row.customer_id) for row in rows]
+        late = [by_pk[item["pk"]] for item in self._read(wanted) if item["freed_at"] > self._order.sent_at]
+        message = "The customer was purged, or has been given another customer_id, since the file was sent"
+        return {row.customer_id: Row.rejected(row.number, "customer_gone", message, "customer_id") for row in late}
 
     def _read(self, wanted: Sequence[keys.Key]) -> list[Item]:
         return self._table.batch_get(wanted, consistent=True) if wanted else []

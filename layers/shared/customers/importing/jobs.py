@@ -5,6 +5,7 @@ How far it is, its chunks say; the header has the sum once it has ended.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import batched
@@ -20,6 +21,7 @@ from customers.importing.rows import RowError, Tally
 from customers.importing.splitting import Chunk
 from customers.repository import IdempotentRequest
 
+CHUNKS_AT_ONCE = 90  # a transaction has at most 100 items
 TURN_MINUTES = 30  # of an owner's import whose steps give no sign of life
 INCOMPLETE = "Some rows could not be processed; import the file again, what is done already stays as it is"
 NOT_READ = "The file could not be read in time"
@@ -133,7 +135,7 @@ class Jobs:
         wanted = [
             [keys.import_(id) for id in batch] for batch in batched(ids[offset:][:limit], BATCH_GET_ITEMS, strict=False)
         ]
-        found = [Job(item) for batch in wanted for item in self._table.batch_get(batch)]
+        found = [Job(item) for batch in wanted for item in self._table.batch_get(batch, consistent=True)]
         found.sort(key=lambda job: job.item["created_at"], reverse=True)
         return [self.get(job.id, None) if job.is_under_way else job for job in found], len(ids)
 
@@ -200,7 +202,7 @@ class Jobs:
         return self.header(job.id) or job
 
     def add_chunks(self, job: Job, chunks: Sequence[Chunk], duplicates: Mapping[int, Sequence[int]]) -> None:
-        """Write what a split has found: the same, however often it is done."""
+        """Write what a split has found: the same, however often it is done, and nothing once it is used."""
         common = {"expires_at": job.item["expires_at"]}
         start = {"position": 0, **Tally().numbers()}
         items = [
@@ -208,7 +210,16 @@ class Jobs:
             for number, chunk in enumerate(chunks)
         ]
         items += [{**keys.duplicates(job.id, number), "rows": rows, **common} for number, rows in duplicates.items()]
-        self._table.put_all(items)
+        unused = Write(
+            "ConditionCheck",
+            key=keys.import_(job.id),
+            condition="#state = :splitting",
+            names={"#state": "state"},
+            values={":splitting": "splitting"},
+        )
+        for batch in batched(items, CHUNKS_AT_ONCE, strict=False):
+            with suppress(Cancelled):
+                self._table.transact({"import": unused, **{item["sk"]: Write("Put", item=item) for item in batch}})
 
     def finishing(self, id: str, execution: str) -> Job | None:
         """The import, whose rows nobody works on any more, with its chunks; None if it is another execution's."""
@@ -261,7 +272,9 @@ class Jobs:
     def _try(self, write: Write) -> bool:
         try:
             self._table.transact({"only": write})
-        except Cancelled:
+        except Cancelled as cancelled:
+            if cancelled.oversized:
+                raise
             return False
         return True
 

@@ -1,5 +1,6 @@
 """What a row of a file says of a customer, or why it says nothing."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
@@ -11,6 +12,7 @@ from customers.sheets import Columns, Record, values_of
 
 type OnDeleted = Literal["skip", "restore"]
 
+QUOTING = re.compile("['\"`]|U\\+")  # quotes, or code points
 MISSING_KEY = "customer_id_missing"
 
 
@@ -44,7 +46,8 @@ class Row:
         except ValidationError as invalid:
             found = invalid.errors(include_url=False, include_context=False, include_input=False)
             errors = [
-                RowError(row=record.number, field=str(e["loc"][0]), code=e["type"], message=e["msg"]) for e in found
+                RowError(row=record.number, field=str(e["loc"][0]), code=e["type"], message=_unquoted(e["msg"]))
+                for e in found
             ]
             return cls(record.number, errors=errors)
         return cls(record.number, taken.model_dump(exclude_unset=True))
@@ -61,6 +64,11 @@ class Row:
     @property
     def customer_id(self) -> str:
         return str(self.values["customer_id"])
+
+
+def _unquoted(message: str) -> str:
+    """Without the reason that follows, if it quotes the value: messages are kept, and are as long as the value."""
+    return re.split("[:,]", message)[0] if QUOTING.search(message) else message
 
 
 @dataclass(slots=True)

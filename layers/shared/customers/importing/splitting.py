@@ -53,7 +53,7 @@ def split(file: BinaryIO) -> Split:
     found = records(file, form)
     _, header = next(found, (0, None))
     columns = columns_of(header)
-    if sum(len(name.encode()) for name in columns.names) > MAX_HEADER_BYTES:
+    if sum(len(name.encode()) + 1 for name in columns.names) > MAX_HEADER_BYTES:
         raise UnreadableFile("header_too_long", f"The names of the columns have more than {MAX_HEADER_BYTES:,} bytes")
     seen = _Seen()
     firsts = list[tuple[int, int, int]]()  # of each chunk: its first byte, its first row's number, the rows before it

@@ -83,6 +83,9 @@ class Steps:
         id = event["key"].removeprefix(UPLOADS)
         job = self.jobs.claim(id, event["execution"])
         if not job or job.is_finished:
+            now = self.jobs.header(id)
+            if not now or now.is_finished:  # the file came too late, or again
+                self.files.delete([upload_key(id)])
             return {"next": "stop"}
         if job.state == "splitting":
             job = self._split(job)
@@ -94,16 +97,21 @@ class Steps:
         return {"next": "apply" if chunks and job.state == "running" else "finish", "chunks": chunks}
 
     def _split(self, job: Job) -> Job:
-        """What the workers read is a copy of the upload, which nobody can write to, in CSV whatever was sent."""
+        """What the workers read is a copy of the upload, which nobody can write to, in CSV whatever was sent.
+
+        Once there is a copy, it is what was sent, whatever comes through the link later.
+        """
+        copied = self.files.has(rows_key(job.id))
         try:
             with TemporaryFile() as upload:
-                self.files.copy_to(upload_key(job.id), upload)
+                self.files.copy_to(rows_key(job.id) if copied else upload_key(job.id), upload)
                 upload.seek(0)
                 with as_csv(upload) as file:
                     found = split(file)
-                    file.seek(0)
-                    with self.files.writer(rows_key(job.id), content_type=CSV_TYPE) as copy:
-                        copyfileobj(file, copy)
+                    if not copied:
+                        file.seek(0)
+                        with self.files.writer(rows_key(job.id), content_type=CSV_TYPE) as copy:
+                            copyfileobj(file, copy)
         except Absent:
             return self._fail(job, "upload_missing", "The uploaded file is not there any more")
         except UnreadableFile as unreadable:
@@ -186,8 +194,7 @@ class Steps:
         Or the event of an execution that has ended without this step, whose input names the upload.
         """
         if broken := event.get("detail"):
-            key = json.loads(broken["input"])["detail"]["object"]["key"]
-            event = {"key": key, "execution": broken["name"]}
+            event = {"key": json.loads(broken["input"])["key"], "execution": broken["name"]}
         job = self.jobs.finishing(event["key"].removeprefix(UPLOADS), event["execution"])
         if job and not job.is_finished:
             if any(chunk["skipped"] for chunk in job.chunks):

@@ -51,7 +51,6 @@ SYNONYMS: Mapping[Field, Sequence[str]] = {
 # Columns of what we write ourselves, which an import cannot set: they are passed over without a word.
 READ_ONLY = ("id", "created_at", "updated_at", "deleted_at", "version", "owner_id", "row", "code", "message")
 
-_SHOWN_NAMES = 20
 _SHOWN_CHARS = 40
 
 
@@ -101,7 +100,9 @@ def columns_of(header: Record | None) -> Columns:
     exact = _places(names, folded, _EXACT)
     places = {**_places(names, folded, _OTHER, but=exact), **exact}
     if KEY not in places:
-        raise UnreadableFile("missing_column", f"No column is named customer_id. The columns are: {_shown(names)}")
+        known = ", ".join(places) or "none of a customer's fields"
+        msg = f"No column is named customer_id; of the {len(names)} columns {known} could be recognized"
+        raise UnreadableFile("missing_column", msg)  # a file without a header has somebody's data here
     taken = {*places.values(), *(place for place, name in enumerate(folded) if name in _READ_ONLY)}
     unknown = (name.strip() for place, name in enumerate(names) if place not in taken)
     return Columns(names, places, tuple(dict.fromkeys(filter(None, unknown))), header.number)
@@ -129,16 +130,12 @@ def _places(
         if not field or field in (but or ()):
             continue
         if field in places:
-            both = _shown([names[places[field]], names[place]])
+            both = f"{_shown(names[places[field]])}, {_shown(names[place])}"
             raise UnreadableFile("duplicate_column", f"More than one column is the {field}: {both}")
         places[field] = place
     return places
 
 
-def _shown(names: Sequence[str]) -> str:
-    """Names for a message: not too many of them, not too long, and nothing that could not be printed."""
-    shown = [
-        "".join(filter(str.isprintable, name.strip()[: _SHOWN_CHARS + 1]))[:_SHOWN_CHARS]
-        for name in names[:_SHOWN_NAMES]
-    ]
-    return ", ".join(filter(None, shown)) + (", …" if len(names) > _SHOWN_NAMES else "")
+def _shown(name: str) -> str:
+    """A name for a message: not too long, and nothing that could not be printed."""
+    return "".join(filter(str.isprintable, name.strip()))[:_SHOWN_CHARS]

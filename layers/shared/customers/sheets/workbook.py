@@ -35,7 +35,7 @@ class Limits:
 
 
 # What a million rows of twenty columns are, and what an answer can wait for.
-LARGE = Limits(unpacked=1 << 30, cells=20 << 20, text=512 << 20)
+LARGE = Limits(unpacked=1 << 30, cells=20 << 20, text=256 << 20)
 SMALL = Limits(unpacked=64 << 20, cells=1 << 20, text=32 << 20)
 
 
