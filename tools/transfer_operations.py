@@ -390,8 +390,8 @@ again, so that the file of customers that are live and unchanged changes nothing
 
 **NDJSON** has one customer a line, just as `GET /customers/{{customer_id}}` answers.
 
-An export and its file are removed after {LIFE_DAYS} days. One that has `failed` stays so: ask for another, with another \
-`Idempotency-Key`.""",
+An export and its file are removed after {LIFE_DAYS} days. One that has `failed` stays so: ask for another, with \
+another `Idempotency-Key`.""",
         scope="customers:read",
         body=ExportCreate,
         body_example=ASKED.model_dump(exclude_unset=True),
