@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -61,7 +62,8 @@ def create_table(client: Any, name: str) -> None:
 
 def put_example(client: Any, name: str) -> None:
     """Put what the events name into an empty table: the customer and what is kept about it, an import, an export."""
-    common = {"owner_id": EXAMPLE.owner_id, "created_at": EXAMPLE.created_at, "expires_at": FAR_FUTURE}
+    now = keys.timestamp(datetime.now(UTC))  # an export that nobody has begun for long would be lost
+    common = {"owner_id": EXAMPLE.owner_id, "created_at": now, "expires_at": FAR_FUTURE}
     count = {"writes": 1, keys.count_name(EXAMPLE.state, EXAMPLE.status_key): 1}
     for item in (
         EXAMPLE.item(),
