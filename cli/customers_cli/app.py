@@ -12,7 +12,7 @@ from customers_cli.connection import Connection
 from customers_cli.exporting import STDOUT, export
 from customers_cli.files import Sheet, target
 from customers_cli.importing import attach, conclude, follow, rejected_beside
-from customers_cli.options import EPILOG, ApiKey, Json, Token, Url
+from customers_cli.options import EPILOG, ApiKey, Json, OwnerId, Token, Url
 from customers_cli.session import session
 from customers_cli.words import going_on, is_over
 
@@ -102,7 +102,7 @@ def export_(
     date_to: Annotated[str | None, typer.Option(help="Only customers made at this time or earlier.")] = None,
     include_deleted: Annotated[bool, typer.Option("--include-deleted", help="Deleted customers too.")] = False,
     only_deleted: Annotated[bool, typer.Option("--only-deleted", help="Deleted customers only.")] = False,
-    owner_id: Annotated[str | None, typer.Option(help="Whose customers; for administrators.")] = None,
+    owner_id: OwnerId = None,
     url: Url = None,
     api_key: ApiKey = None,
     token: Token = None,

@@ -20,6 +20,7 @@ from customers_cli.session import Session
 IMPORTS = "/customers/imports"
 UPLOADS = 3  # attempts, each with a fresh link
 SHOWN_ROWS = 10
+KEY = re.compile("(customer|client|external)(id|number|no|nr|code|key|reference)")  # the column of customer_id
 
 
 def path_of(id: object) -> str:
@@ -77,7 +78,7 @@ def rejected_beside(file: Path) -> Path:
 
 def rejected_here(job: Job) -> Path:
     """For an import whose file is not known, only what it was called."""
-    return rejected_beside(Path(PurePath(words.printable(job.get("file_name", ""))).name or job["id"]))
+    return rejected_beside(Path(PurePath(words.printable(job.get("file_name", ""))).name.lstrip(".") or job["id"]))
 
 
 def _key(sheet: Sheet, body: Values) -> str:
@@ -121,6 +122,6 @@ def _rejected_rows(path: Path) -> Iterator[Sequence[str]]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.DictReader(file, restval="")
         names = reader.fieldnames or ()
-        customer_id = next((name for name in names if re.sub("[^a-z]", "", name.lower()) == "customerid"), "")
+        customer_id = next((name for name in names if KEY.fullmatch(re.sub("[^a-z]", "", name.lower()))), "")
         for row in reader:
             yield [row.get(name, "") for name in ("row", "code", "message", customer_id)]

@@ -9,7 +9,7 @@ from customers_cli import words
 from customers_cli.connection import Connection
 from customers_cli.files import target
 from customers_cli.importing import IMPORTS, conclude, follow, path_of, rejected_here
-from customers_cli.options import EPILOG, ApiKey, ImportId, Json, Token, Url
+from customers_cli.options import EPILOG, ApiKey, ImportId, Json, OwnerId, Token, Url
 from customers_cli.session import session
 
 app = typer.Typer(help="What has become of imports.", epilog=EPILOG, no_args_is_help=True)
@@ -21,15 +21,17 @@ def list_(
     *,
     limit: Annotated[int, typer.Option(help="How many to show.", min=1)] = 10,
     offset: Annotated[int, typer.Option(help="How many newer ones to leave out.", min=0)] = 0,
+    owner_id: OwnerId = None,
     url: Url = None,
     api_key: ApiKey = None,
     token: Token = None,
     as_json: Json = False,
 ) -> None:
-    """List your imports, the newest first."""
+    """List imports, the newest first."""
     header = ("id", "created", "file", "rows", "created", "updated", "rejected", "state")
     with session(context, Connection.chosen(url, api_key, token), as_json=as_json) as run:
-        page = run.api.get(IMPORTS, {"limit": limit, "offset": offset}).body
+        of = {"owner_id": owner_id} if owner_id else {}
+        page = run.api.get(IMPORTS, {"limit": limit, "offset": offset, **of}).body
         if as_json:
             run.view.data(page)
             return

@@ -21,6 +21,7 @@ ApiKey = Annotated[
 ]
 Token = Annotated[str | None, typer.Option("--token", help=f"Who calls, by a JSON Web Token. {_else(TOKEN)}")]
 Json = Annotated[bool, typer.Option("--json", help="Print what the API answered last, as JSON, and nothing else.")]
+OwnerId = Annotated[str | None, typer.Option(help="Whose; for administrators.")]
 ImportId = Annotated[UUID, typer.Argument(metavar="ID", help="The import's id.")]
 
 EPILOG = "\n\n".join(["Exit codes:", *(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items())])

@@ -46,7 +46,7 @@ class View:
         cells = [[words.printable(cell) for cell in line] for line in lines]
         if not self._results.is_terminal:
             for line in cells:
-                self._results.out("\t".join(line), highlight=False)
+                self._results.file.write("\t".join(line) + "\n")  # the console itself would make spaces of tabs
             return
         table = Table(*header, box=None, header_style="bold", pad_edge=False)
         for line in cells:

@@ -46,10 +46,10 @@ def duration(seconds: float) -> str:
 
 def progress(job: Job) -> str:
     """How far it is, on one line: `24.0 %  1,200 of 5,000  400/s  0:10 left  1,000 created, …`."""
-    if "total" not in job or job["state"] != "running":
+    if job["state"] != "running":
         return STATES.get(job["state"], str(job["state"]))
     done = job["read"] if "read" in job else job["processed"]
-    parts = [f"{job['percent']} %", f"{done:,} of {job['total']:,}"]
+    parts = [f"{job['percent']} %", f"{done:,} of {job['total']:,}"] if "total" in job else [f"{done:,}"]
     if rate := job.get("rows_per_second"):
         parts.append(f"{rate:,.0f}/s")
     if (left := job.get("remaining_seconds")) is not None:
