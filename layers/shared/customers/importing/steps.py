@@ -168,7 +168,7 @@ class Steps:
             if not self._is_wanted(job):
                 return True
             try:
-                batches.apply([self._row(record, work.columns, duplicates) for record in batch])
+                batches.apply_batch([self._row(record, work.columns, duplicates) for record in batch])
             except Overtaken:
                 return False
         return True
