@@ -169,6 +169,9 @@ def exercise_cancel_import(stack: Stack) -> Iterator[int]:
 def exercise_split(stack: Stack) -> Iterator[int]:
     answer = _split(stack, stack.send(_file(str(uuid4()))))
     yield _status(done=answer is not None and answer["next"] == "apply")
+    cancelled = str(stack.call("create_import", body={}).json()["id"])
+    stack.call("cancel_import", cancelled)
+    yield _status(done=_split(stack, cancelled) == {"next": "stop"})  # a file that comes now is not kept
 
 
 def exercise_chunk(stack: Stack) -> Iterator[int]:
