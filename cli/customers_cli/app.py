@@ -77,7 +77,7 @@ def import_(
             if as_json:
                 run.view.data(job)
             return
-        raise typer.Exit(conclude(run, follow(run, job), place))
+        raise typer.Exit(conclude(run, follow(run, job, sent=True), place))
 
 
 @main.command("export", epilog=EPILOG)

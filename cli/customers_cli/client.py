@@ -9,13 +9,14 @@ import httpx
 
 from customers_cli.connection import Connection
 from customers_cli.failures import Failure, Refused, Unreachable
-from customers_cli.world import ATTEMPTS, TIMEOUT, World, retry_after
+from customers_cli.world import ATTEMPTS, TIMEOUT, Say, World, retry_after
 
 type Job = Mapping[str, Any]  # an ImportJob or ExportJob of the contract
 type Values = Mapping[str, str | int | bool]
 
 PASSING = {
     HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.BAD_GATEWAY,
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
@@ -27,6 +28,7 @@ MEANINGS: dict[int, str] = {
     HTTPStatus.CONFLICT: "Something else is in the way",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The API does not understand the request",
 }
+STRANGE = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}  # what a server says that has no such path
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,10 @@ class Api:
     All that it sends may be sent twice: reads, a DELETE of what then is deleted, POSTs with an Idempotency-Key.
     """
 
-    def __init__(self, connection: Connection, world: World) -> None:
+    def __init__(self, connection: Connection, world: World, say: Say) -> None:
         self._connection = connection
         self._world = world
+        self._say = say
         self._http = world.http(base_url=connection.url, headers=dict(connection.headers), timeout=TIMEOUT)
 
     def close(self) -> None:
@@ -65,7 +68,7 @@ class Api:
             try:
                 response = self._http.send(request)
             except httpx.RequestError as error:
-                failure: Failure = Unreachable(self._shown(f"{request.url.host} cannot be reached: {_reason(error)}"))
+                failure: Failure = Unreachable(self._shown(f"{_place(request)} cannot be reached: {_reason(error)}"))
             else:
                 if response.is_success:
                     return Answer(self._body(response), retry_after(response))
@@ -75,22 +78,34 @@ class Api:
             attempt += 1
             if attempt == ATTEMPTS:
                 raise failure from None
-            self._world.pause(attempt - 1, wait)
+            self._world.pause(attempt - 1, failure, self._say, wait)
 
     def _body(self, response: httpx.Response) -> dict[str, Any]:
         body = _json(response)
         if not body.keys() & {"state", "data"}:
-            raise Unreachable(f"{self._connection.url} does not answer as the customers API does: is --url right?")
+            raise self._stranger(response)
         return body
+
+    def _stranger(self, response: httpx.Response) -> Failure:
+        said = f"{response.status_code} {response.reason_phrase}"
+        text = f"{self._connection.url} answers {said}, but not as the customers API does: is --url right?"
+        return Unreachable(self._shown(text))
 
     def _failure(self, response: httpx.Response) -> Failure:
         body = _json(response)
+        status = response.status_code
+        is_ours = _is_ours(body)
+        if not is_ours and (response.is_redirect or status in STRANGE):
+            return self._stranger(response)
         said = _detail(body) or response.reason_phrase
         request_id = body.get("request_id") or response.headers.get("x-request-id")
-        parts = (body.get("code"), f"request {request_id}" if request_id else None)
+        parts = (
+            body.get("code"),
+            f"request {request_id}" if request_id else "",
+            "" if is_ours else self._connection.url,
+        )
         marks = ", ".join(str(part) for part in parts if part)
         ending = f"{said} ({marks})" if marks else said
-        status = response.status_code
         if response.is_client_error and status != HTTPStatus.TOO_MANY_REQUESTS:
             return Refused(self._shown(f"{MEANINGS.get(status, f'The API refuses ({status})')}: {ending}"))
         return Unreachable(self._shown(f"The service answers {status}: {ending}"))
@@ -114,12 +129,22 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+def _is_ours(body: Mapping[str, Any]) -> bool:
+    """Whether this error is a problem document or a 422 of the API; else it is of a gateway, or of something else."""
+    return "code" in body or isinstance(body.get("detail"), list)
+
+
 def _detail(body: Mapping[str, Any]) -> str:
     """What an error's body says: a problem document's sentence, the list of a 422, or API Gateway's message."""
     detail = body.get("detail") or body.get("message") or ""
     if isinstance(detail, list):
         return "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in detail)
     return str(detail)
+
+
+def _place(request: httpx.Request) -> str:
+    """The host, with its port unless that goes without saying."""
+    return request.url.netloc.decode()
 
 
 def _reason(error: httpx.RequestError) -> str:

@@ -32,6 +32,7 @@ def export(run: Session, asked: Values, output: Path) -> int:
             _download(run, job, file)
             file.seek(0)
             shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()  # here, where a closed pipe is dealt with
     else:
         save(output, lambda file: _download(run, job, file), replace=True)
         run.view.result(f"{output}: {words.rows(job['file']['rows'])}, {words.size(job['file']['bytes'])}")

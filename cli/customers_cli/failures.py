@@ -9,8 +9,9 @@ EXIT_CODES = {
     3: "the API has refused: the credential, the request, or an id that it does not know",
     4: "the service could not be reached, the job has failed or was cancelled, or this command had a fault",
     130: "interrupted with Ctrl-C",
+    141: "whoever read the output has stopped reading",
 }
-TAKEN, REJECTED_ROWS, REFUSED, FAILED, INTERRUPTED = 0, 1, 3, 4, 130
+TAKEN, REJECTED_ROWS, REFUSED, FAILED, INTERRUPTED, UNREAD = 0, 1, 3, 4, 130, 141
 
 
 class Failure(Exception):

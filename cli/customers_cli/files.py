@@ -26,6 +26,8 @@ class Sheet:
     @classmethod
     def read(cls, path: Path) -> "Sheet":
         """Raises `typer.BadParameter`, `OSError`."""
+        if not path.is_file():
+            raise typer.BadParameter("It is read twice, which a pipe cannot be: save it first", param_hint="FILE")
         with path.open("rb") as file:
             content_type = XLSX if file.read(len(ZIP)) == ZIP else CSV
             file.seek(0)

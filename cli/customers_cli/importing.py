@@ -1,11 +1,8 @@
 """Importing a file: send it once, follow what becomes of it, and fetch the rows that were rejected."""
 
-import csv
 import hashlib
 import json
-import re
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import BinaryIO
@@ -13,14 +10,15 @@ from uuid import uuid4
 
 from customers_cli import words
 from customers_cli.client import Job, Values
-from customers_cli.failures import BrokenLink, Refused
+from customers_cli.failures import BrokenLink, Refused, Unreachable
 from customers_cli.files import Sheet, save
+from customers_cli.rejected import rows_of
 from customers_cli.session import Session
 
 IMPORTS = "/customers/imports"
 UPLOADS = 3  # attempts, each with a fresh link
 SHOWN_ROWS = 10
-KEY = re.compile("(customer|client|external)(id|number|no|nr|code|key|reference)")  # the column of customer_id
+UNNOTICED_MINUTES = 5  # after which the store's word that a file has come, a matter of seconds, is taken for lost
 
 
 def path_of(id: object) -> str:
@@ -42,18 +40,22 @@ def attach(run: Session, sheet: Sheet, options: Values, *, again: bool) -> Job:
             attempt += 1
             if attempt == UPLOADS or not broken.again:
                 raise
+            run.world.pause(attempt - 1, broken, run.view.note)
         else:
             return run.api.get(path_of(job["id"])).body
-        run.world.pause(attempt - 1)
     if not attempt:
         _say_what_is_there(run, job, sheet)
     return job
 
 
-def follow(run: Session, job: Job) -> Job:
-    """Until it is over. Raises `Refused`, `Unreachable`."""
+def follow(run: Session, job: Job, *, sent: bool) -> Job:
+    """Until it is over; one whose file is `sent` is not waited for if that goes unnoticed.
+
+    Raises `Refused`, `Unreachable`.
+    """
     run.if_left = words.going_on(job["id"])
-    job = run.follow(path_of(job["id"]), job)
+    jobs = run.looks(path_of(job["id"]), job)
+    job = run.view.follow(_noticed(run, jobs) if sent else jobs)
     run.if_left = ()
     return job
 
@@ -67,8 +69,11 @@ def conclude(run: Session, job: Job, rejected: Path) -> int:
     if "rejected" in job:
         run.if_left = words.unfetched(job["id"])
         place = save(rejected, lambda file: _download(run, job, file), replace=False)
-        run.view.table(("row", "code", "message", "customer_id"), islice(_rejected_rows(place), SHOWN_ROWS))
-        run.view.result(f"Rejected rows, to be mended and imported: {place}")
+        run.view.table(("row", "code", "message", "customer_id"), islice(rows_of(place), SHOWN_ROWS))
+        number = job["rejected"]["rows"]
+        if number > SHOWN_ROWS:
+            run.view.result(f"… and {number - SHOWN_ROWS:,} more in {place.name}")
+        run.view.result(f"Rejected: {words.rows(number)}, to be mended and imported: {place}")
     return words.exit_code(job)
 
 
@@ -89,19 +94,30 @@ def _key(sheet: Sheet, body: Values) -> str:
 def _upload(run: Session, job: Job, sheet: Sheet) -> None:
     link = job["upload"]
     if sheet.size > link["max_bytes"]:
-        raise Refused(f"The file has {words.size(sheet.size)}; the API takes at most {words.size(link['max_bytes'])}")
+        raise Refused(words.too_large(sheet.size, link["max_bytes"]))
     run.if_left = words.unsent(job["id"])
     with run.view.transfer(f"Sending {sheet.name}", sheet.size) as at:
         run.links.upload(link, sheet.path, at)
     run.if_left = words.going_on(job["id"])
 
 
+def _noticed(run: Session, jobs: Iterator[Job]) -> Iterator[Job]:
+    """`jobs`, which are one job as time goes by, once its file is sent. Raises `Unreachable`."""
+    since = run.world.clock()
+    for job in jobs:
+        yield job
+        if job["state"] == "waiting" and run.world.clock() - since >= 60 * UNNOTICED_MINUTES:
+            run.if_left = words.unsent(job["id"])  # sent again, the file is announced again
+            raise Unreachable(f"The file was sent {UNNOTICED_MINUTES} minutes ago, and the service has not noticed it")
+
+
 def _say_what_is_there(run: Session, job: Job, sheet: Sheet) -> None:
     if not words.is_over(job):
         run.view.note(f"Going on with import {job['id']}")
         return
-    what = {"completed": "was imported already", "cancelled": "was sent already, and its import was cancelled"}
-    ended = what.get(job["state"], "was sent already, and its import failed")
+    done = "was tried already" if job["dry_run"] else "was imported already"
+    what = {"completed": done, "cancelled": "had an import that was cancelled"}
+    ended = what.get(job["state"], "had an import that failed")
     run.view.note(f"{sheet.name} {ended} on {job.get('finished_at') or job['created_at']} (--again imports it anew)")
 
 
@@ -114,14 +130,3 @@ def _links(run: Session, job: Job) -> Iterator[str]:
     while True:
         yield job["rejected"]["url"]
         job = run.api.get(path_of(job["id"])).body
-
-
-def _rejected_rows(path: Path) -> Iterator[Sequence[str]]:
-    """Number, code, message and customer_id of each; the columns before these are called what the user calls them."""
-    csv.field_size_limit(sys.maxsize)
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.DictReader(file, restval="")
-        names = reader.fieldnames or ()
-        customer_id = next((name for name in names if KEY.fullmatch(re.sub("[^a-z]", "", name.lower()))), "")
-        for row in reader:
-            yield [row.get(name, "") for name in ("row", "code", "message", customer_id)]

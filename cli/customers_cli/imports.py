@@ -28,24 +28,13 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List imports, the newest first."""
-    header = ("id", "created", "file", "rows", "created", "updated", "rejected", "state")
     with session(context, Connection.chosen(url, api_key, token), as_json=as_json) as run:
         of = {"owner_id": owner_id} if owner_id else {}
         page = run.api.get(IMPORTS, {"limit": limit, "offset": offset, **of}).body
         if as_json:
             run.view.data(page)
             return
-        run.view.table(
-            header,
-            (
-                [
-                    *(job.get(name, "") for name in ("id", "created_at", "file_name", "total")),
-                    *(job[name] for name in ("created", "updated", "skipped")),
-                    words.ending(job),
-                ]
-                for job in page["data"]
-            ),
-        )
+        run.view.table(("id", "begun", "file", "state"), map(words.listed, page["data"]))
 
 
 @app.command(epilog=EPILOG)
@@ -66,6 +55,8 @@ def show(
             return
         for line in words.result(job):
             run.view.result(line)
+        if "rejected" in job:
+            run.view.result(words.fetching(job["id"]))
 
 
 @app.command(epilog=EPILOG)
@@ -85,7 +76,7 @@ def watch(
     """Follow an import until it is over, with its result and exit code, as the command that began it would have."""
     place = target(rejected, "--rejected") if rejected else None
     with session(context, Connection.chosen(url, api_key, token), as_json=as_json) as run:
-        job = follow(run, run.api.get(path_of(id)).body)
+        job = follow(run, run.api.get(path_of(id)).body, sent=False)
         raise typer.Exit(conclude(run, job, place or rejected_here(job)))
 
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import httpx
 
 from customers_cli.failures import BrokenLink
-from customers_cli.world import ATTEMPTS, TRANSFER_TIMEOUT, World
+from customers_cli.world import ATTEMPTS, TRANSFER_TIMEOUT, Say, World
 
 BLOCK_BYTES = 1 << 16
 
@@ -18,8 +18,9 @@ type At = Callable[[int], None]  # is told how many bytes have gone so far
 
 
 class Links:
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, say: Say) -> None:
         self._world = world
+        self._say = say
         self._http = world.http(timeout=TRANSFER_TIMEOUT)
 
     def close(self) -> None:
@@ -47,7 +48,7 @@ class Links:
                 attempt += 1
                 if attempt == ATTEMPTS or not broken.again:
                     raise
-            self._world.pause(attempt - 1)
+                self._world.pause(attempt - 1, broken, self._say)
 
     def _copy(self, url: str, target: BinaryIO, at: At) -> None:
         try:

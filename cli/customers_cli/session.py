@@ -1,5 +1,7 @@
 """One run of a command: what it works with, and the exit code that it comes to."""
 
+import os
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -9,7 +11,7 @@ import typer
 
 from customers_cli.client import Api, Job
 from customers_cli.connection import Connection
-from customers_cli.failures import FAILED, INTERRUPTED, Failure
+from customers_cli.failures import FAILED, INTERRUPTED, UNREAD, Failure
 from customers_cli.links import Links
 from customers_cli.view import View
 from customers_cli.words import is_over
@@ -29,9 +31,10 @@ class Session:
 
     def follow(self, path: str, job: Job) -> Job:
         """Show the job that is at `path` until it is over; what it is then. Raises `Refused`, `Unreachable`."""
-        return self.view.follow(self._looks(path, job))
+        return self.view.follow(self.looks(path, job))
 
-    def _looks(self, path: str, job: Job) -> Iterator[Job]:
+    def looks(self, path: str, job: Job) -> Iterator[Job]:
+        """The job that is at `path`, again and again until it is over. Raises `Refused`, `Unreachable`."""
         yield job
         interval, asked = FIRST_INTERVAL, 0.0
         while not is_over(job):
@@ -49,12 +52,12 @@ def session(
     """Turns what ends a command early into a sentence and an exit code. Raises `typer.Exit`."""
     world = context.ensure_object(World)
     view = View(world.clock, stdout_is_data=as_json or stdout_is_data)
-    with closing(Api(connection, world)) as api, closing(Links(world)) as links:
+    with _while_read(), closing(Api(connection, world, view.note)) as api, closing(Links(world, view.note)) as links:
         run = Session(api, links, view, world, as_json)
         try:
             yield run
         except (BrokenPipeError, typer.BadParameter, typer.Exit):
-            raise  # what Typer deals with
+            raise  # what others deal with
         except KeyboardInterrupt:
             view.note("Interrupted.")
             code = INTERRUPTED
@@ -72,3 +75,15 @@ def session(
         for line in run.if_left:
             view.note(line)
         raise typer.Exit(code)
+
+
+@contextmanager
+def _while_read() -> Iterator[None]:
+    """Whoever reads the output may stop, as `head` does: that is no fault, and nobody hears what is said of it."""
+    try:
+        yield
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):  # the interpreter flushes them once more when it ends
+            os.dup2(nowhere, stream.fileno())
+        raise typer.Exit(UNREAD) from None

@@ -3,11 +3,12 @@
 Progress and errors go to stderr, results to stdout; where stdout is for data, results go to stderr too.
 """
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -20,13 +21,22 @@ from customers_cli.links import At
 
 NOW_AND_THEN = 10.0  # seconds between plain lines about the same thing
 BAR_WIDTH = 20
+WHOLE_COLUMNS = 2
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Rich would exit with 1, which says something else here."""
+        raise BrokenPipeError
 
 
 class View:
     def __init__(self, clock: Callable[[], float], *, stdout_is_data: bool) -> None:
         self._clock = clock
-        self._err = Console(stderr=True)
-        self._results = self._err if stdout_is_data else Console()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: not every encoding has every name
+        self._err = _Console(stderr=True)
+        self._results = self._err if stdout_is_data else _Console()
 
     def note(self, text: str) -> None:
         self._line(self._err, text)
@@ -40,15 +50,21 @@ class View:
     def data(self, body: Any) -> None:
         """JSON in ASCII: nothing in it can be mistaken by a terminal."""
         sys.stdout.write(f"{json.dumps(body)}\n")
+        sys.stdout.flush()  # here, where a closed pipe is dealt with
 
     def table(self, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
-        """Where it is not read by people: its cells, with tabs between them, without the header."""
+        """The first two columns stay whole, however narrow the terminal is: ids are there to be copied.
+
+        Where it is not read by people: its cells, with tabs between them, without the header.
+        """
         cells = [[words.printable(cell) for cell in line] for line in lines]
         if not self._results.is_terminal:
             for line in cells:
                 self._results.file.write("\t".join(line) + "\n")  # the console itself would make spaces of tabs
+            self._results.file.flush()
             return
-        table = Table(*header, box=None, header_style="bold", pad_edge=False)
+        columns = (Column(name, no_wrap=at < WHOLE_COLUMNS, overflow="fold") for at, name in enumerate(header))
+        table = Table(*columns, box=None, header_style="bold", pad_edge=False)
         for line in cells:
             table.add_row(*map(Text, line))
         self._results.print(table)

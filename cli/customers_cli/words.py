@@ -38,6 +38,14 @@ def size(number: int) -> str:
     return f"{number / 1000**power:.{1 if power else 0}f} {UNITS[power]}"
 
 
+def too_large(number: int, most: int) -> str:
+    """In bytes where the two would look the same."""
+    has, may_have = size(number), size(most)
+    if has == may_have:
+        has, may_have = f"{number:,} bytes", f"{most:,} bytes"
+    return f"The file has {has}; the API takes at most {may_have}"
+
+
 def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -66,7 +74,7 @@ def result(job: Job) -> list[str]:
     lines = [f"Import {job['id']}: {ending(job)}"]
     if job["dry_run"]:
         lines.append("This was a dry run: nothing was written")
-    if "total" in job:
+    if "total" in job and job["state"] != "running":  # how far it is says that already
         unchanged = f" ({job['unchanged']:,} of the updated were so already)" if job["unchanged"] else ""
         lines.append(f"{job['processed']:,} of {rows(job['total'])}: {counts(job)}{unchanged}")
     if job["unknown_columns"]:
@@ -79,6 +87,15 @@ def ending(job: Job) -> str:
     if error := job.get("error"):
         return f"{job['state']}: {error['message']} ({error['code']})"
     return str(job["state"]) if is_over(job) else progress(job)
+
+
+def listed(job: Job) -> list[str]:
+    """Id, minute, file and state of one import among others."""
+    said = ending(job)
+    if is_over(job) and "error" not in job:
+        said += f": {counts(job)}"
+    trial = " (dry run)" if job["dry_run"] else ""
+    return [job["id"], f"{job['created_at'][:16]}Z", job.get("file_name", ""), f"{said}{trial}"]
 
 
 def rows(number: int) -> str:
@@ -105,4 +122,8 @@ def unsent(id: str) -> list[str]:
 
 def unfetched(id: str) -> list[str]:
     """Likewise, once it is over and before its rejected rows are here."""
-    return ["The import is over.", f"  fetch its rejected rows:  customers imports watch {id}"]
+    return ["The import is over.", fetching(id)]
+
+
+def fetching(id: str) -> str:
+    return f"  fetch its rejected rows:  customers imports watch {id}"

@@ -1,5 +1,6 @@
 """What the command has of the world: its clock, its patience and its way to the network. Tests bring their own."""
 
+import math
 import random
 import time
 from collections.abc import Callable
@@ -7,11 +8,16 @@ from dataclasses import dataclass
 
 import httpx
 
+from customers_cli.failures import Failure
+
 ATTEMPTS = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # seconds between two attempts
 LONGEST_RETRY_AFTER = 300.0
 TIMEOUT = httpx.Timeout(30, connect=10)
 TRANSFER_TIMEOUT = httpx.Timeout(60, connect=10)  # of each block of a file, not of the whole
+
+type Say = Callable[[str], None]  # to the user
+
 # A proxy of the environment is for the network, never for this machine.
 DIRECT: dict[str, httpx.BaseTransport | None] = dict.fromkeys(
     ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]")
@@ -25,10 +31,16 @@ class World:
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
 
-    def pause(self, attempt: int, retry_after: float = 0) -> None:
-        """Sleep after the attempt with this number (from 0): twice as long each time, with jitter."""
+    def pause(self, attempt: int, failure: Failure, say: Say, retry_after: float = 0) -> None:
+        """Sleep after the attempt with this number (from 0): twice as long each time, with jitter.
+
+        The first failure is not worth a word: most of them pass at once.
+        """
         longest = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
-        self.sleep(max(longest * (1 + self.chance()) / 2, retry_after))
+        seconds = max(longest * (1 + self.chance()) / 2, retry_after)
+        if attempt:
+            say(f"{failure}; trying again in {math.ceil(seconds)} s")
+        self.sleep(seconds)
 
     def http(
         self, *, base_url: str = "", headers: dict[str, str] | None = None, timeout: httpx.Timeout

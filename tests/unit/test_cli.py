@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.unit.test_cli_service import TIME, WORK, Service, Terminal, rejected_rows
+from customers.sheets.columns import SYNONYMS
+from customers_cli.rejected import CUSTOMER_ID
+from tests.unit.test_cli_service import MAX_BYTES, TIME, WORK, Service, Terminal, rejected_rows
 
 CREATE, UPLOAD, LOOK = "POST /customers/imports", "POST /bucket", "GET /customers/imports/ID"
 FETCH = "GET /bucket/rejected"
@@ -84,11 +87,44 @@ def test_rejected_rows_are_shown_and_saved_and_are_exit_code_1(terminal: Termina
     lines = result.stdout.splitlines()
     assert lines[1] == "20 of 20 rows: 8 created, 0 updated, 12 rejected"
     assert lines[2] == "Columns that are no field of a customer: Shoe size"
-    assert lines[3:-1] == [f"{row}\tvalue_error\temail: no address\tC-{row}" for row in range(2, 12)]
+    assert lines[3:-2] == [f"{row}\tvalue_error\temail: no address\tC-{row}" for row in range(2, 12)]
     saved = people.with_name("people.rejected.csv")
-    assert lines[-1].endswith(str(saved))
+    assert lines[-2:] == [
+        "… and 2 more in people.rejected.csv",
+        f"Rejected: 12 rows, to be mended and imported: {saved}",
+    ]
     with saved.open(encoding="utf-8-sig", newline="") as file:
         assert len([*csv.reader(file)]) == 13
+
+
+def test_ten_rejected_rows_are_all_shown(terminal: Terminal, people: Path) -> None:
+    terminal.service.bad = 10
+    lines = terminal("import", people).stdout.splitlines()
+    assert [line.partition("\t")[0] for line in lines[3:-1]] == [*map(str, range(2, 12))]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Customer Number",
+        "CLIENT-NO",
+        "Customer №",
+        "Éxternal key",
+        "Client reference,customer_id",
+        "External ID,customer_id",
+    ],
+)
+def test_rejected_rows_are_shown_with_what_the_service_took_for_customer_id(
+    terminal: Terminal, people: Path, header: str
+) -> None:
+    terminal.service.bad = 1
+    other = "x," * header.count(",")
+    terminal.service.rejected = f"{header},row,code,message\r\n{other}C-1,2,value_error,no address\r\n"
+    assert "2\tvalue_error\tno address\tC-1\n" in terminal("import", people).stdout
+
+
+def test_the_names_of_customer_id_are_those_of_the_service() -> None:
+    assert ("customer id", *SYNONYMS["customer_id"]) == CUSTOMER_ID
 
 
 def test_another_file_is_never_replaced_by_rejected_rows(terminal: Terminal, people: Path, tmp_path: Path) -> None:
@@ -106,6 +142,11 @@ def test_what_a_file_says_cannot_steer_the_terminal(terminal: Terminal, people: 
     out = terminal("import", people).stdout
     assert "\x1b" not in out
     assert "[red]" in out
+
+
+def test_a_name_that_stdout_cannot_write_is_escaped(terminal: Terminal, people: Path) -> None:
+    terminal("import", people.rename(people.with_name("✓.csv")))
+    assert "\t\\u2713.csv\t" in terminal("imports", "list", charset="latin-1").stdout
 
 
 def test_json_is_the_job_and_nothing_else_is_on_stdout(terminal: Terminal, people: Path) -> None:
@@ -180,8 +221,8 @@ def test_interrupted_and_cancelled_elsewhere_the_same_command_says_so(terminal: 
     ("state", "code", "said"),
     [
         ("completed", 0, "was imported already"),
-        ("failed", 4, "was sent already, and its import failed"),
-        ("cancelled", 4, "was sent already, and its import was cancelled"),
+        ("failed", 4, "had an import that failed"),
+        ("cancelled", 4, "had an import that was cancelled"),
     ],
 )
 def test_one_that_is_over_is_shown_and_not_begun_again(
@@ -193,6 +234,23 @@ def test_one_that_is_over_is_shown_and_not_begun_again(
     assert f"people.csv {said} on {TIME} (--again imports it anew)" in result.stderr
     assert f"Import {terminal.service.job['id']}: {state}" in result.stdout
     assert len(terminal.service.jobs) == 1
+
+
+def test_a_dry_run_that_is_over_is_not_said_to_have_imported_anything(terminal: Terminal, people: Path) -> None:
+    terminal("import", people, "--dry-run")
+    result = terminal("import", people, "--dry-run")
+    assert (result.exit_code, f"people.csv was tried already on {TIME}" in result.stderr) == (0, True)
+
+
+def test_a_file_whose_import_was_cancelled_before_it_was_sent_is_not_said_to_have_been_sent(
+    terminal: Terminal, people: Path
+) -> None:
+    terminal.service.faults[UPLOAD] = [KeyboardInterrupt()]
+    terminal("import", people)
+    terminal("imports", "cancel", terminal.service.job["id"])
+    result = terminal("import", people)
+    assert (result.exit_code, terminal.service.uploads) == (4, [])
+    assert f"people.csv had an import that was cancelled on {TIME} (--again imports it anew)" in result.stderr
 
 
 def test_again_imports_a_file_anew(terminal: Terminal, people: Path) -> None:
@@ -249,11 +307,45 @@ def test_a_file_that_the_store_does_not_take_is_sent_once(terminal: Terminal, pe
     assert terminal.service.calls == [CREATE, UPLOAD]
 
 
-def test_a_file_that_is_too_large_is_not_sent(terminal: Terminal, people: Path) -> None:
-    people.write_bytes(b"x" * 1001)
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (MAX_BYTES + 1, "The file has 1,001 bytes; the API takes at most 1,000 bytes"),
+        (2 * MAX_BYTES, "The file has 2.0 kB; the API takes at most 1.0 kB"),
+    ],
+)
+def test_a_file_that_is_too_large_is_not_sent(terminal: Terminal, people: Path, size: int, said: str) -> None:
+    people.write_bytes(b"x" * size)
     result = terminal("import", people)
     assert (result.exit_code, terminal.service.uploads) == (3, [])
-    assert "Error: The file has 1.0 kB; the API takes at most 1.0 kB" in result.stderr
+    assert f"Error: {said}\n" in result.stderr
+
+
+def test_a_file_that_goes_unnoticed_is_not_waited_for_and_the_same_command_sends_it_again(
+    terminal: Terminal, people: Path
+) -> None:
+    terminal.service.work = []
+    result = terminal("import", people)
+    assert (result.exit_code, terminal.service.job["state"]) == (4, "waiting")
+    assert result.stderr.splitlines()[-4:] == [
+        "Error: The file was sent 5 minutes ago, and the service has not noticed it",
+        f"Import {terminal.service.job['id']} waits for its file.",
+        "  go on:      the same command again",
+        f"  cancel it:  customers imports cancel {terminal.service.job['id']}",
+    ]
+    terminal.service.uploads, terminal.service.work = [], [*WORK]
+    assert terminal("import", people).exit_code == 0
+    assert (len(terminal.service.jobs), len(terminal.service.uploads)) == (1, 1)
+
+
+def test_a_watched_import_may_wait_for_its_file_for_long(terminal: Terminal, people: Path) -> None:
+    terminal.service.faults[UPLOAD] = [KeyboardInterrupt()]
+    terminal("import", people)
+    job = terminal.service.job
+    terminal.service.faults[LOOK] = [httpx.Response(200, json=job) for _ in range(100)]
+    terminal.service.uploads = [b"sent elsewhere"]
+    assert terminal("imports", "watch", job["id"]).exit_code == 0
+    assert terminal.service.slept.count(3.0) > 90
 
 
 def test_the_link_to_rejected_rows_is_renewed_when_it_has_expired(terminal: Terminal, people: Path) -> None:
@@ -305,6 +397,15 @@ def test_an_empty_file_is_a_usage_error(terminal: Terminal, people: Path) -> Non
     assert not terminal.service.calls
 
 
+def test_a_pipe_is_a_usage_error(terminal: Terminal, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    writer = os.open(tmp_path / "pipe.csv", os.O_RDWR)
+    result = terminal("import", "pipe.csv")
+    os.close(writer)
+    assert (result.exit_code, "save it first" in result.stderr) == (2, True)
+    assert not terminal.service.calls
+
+
 # One by one
 
 
@@ -315,10 +416,32 @@ def test_imports_are_listed_with_the_newest_first(terminal: Terminal, people: Pa
     out = terminal("imports", "list").stdout
     newest, oldest = (line.split("\t") for line in out.splitlines())
     assert newest[0] == terminal.service.job["id"] != oldest[0]
-    assert oldest[1:] == [TIME, "people.csv", "20", "20", "0", "0", "completed"]
+    assert oldest[1:] == [f"{TIME[:16]}Z", "people.csv", "completed: 20 created, 0 updated, 0 rejected"]
     page = json.loads(terminal("imports", "list", "--json", "--limit", "1", "--owner-id", "ada").stdout)
     assert ([job["id"] for job in page["data"]], page["meta"]["limit"]) == ([newest[0]], 1)
     assert page["query"]["filters"] == {"owner_id": "ada"}
+
+
+def test_ids_are_whole_in_a_list_on_a_narrow_terminal(terminal: Terminal, people: Path) -> None:
+    terminal("import", people)
+    id = terminal.service.job["id"]
+    lines = terminal("imports", "list", TTY_COMPATIBLE="1", TERM="xterm", COLUMNS="80").stdout.splitlines()
+    assert any(line.startswith(f"{id}  {TIME[:16]}Z  people.csv  completed") for line in lines)
+
+
+def test_a_list_says_what_failed_and_what_was_a_dry_run(terminal: Terminal, people: Path) -> None:
+    terminal.service.work[-1] = "failed"
+    terminal.service.error = {"code": "missing_column", "message": "No column customer_id"}
+    terminal("import", people, "--dry-run")
+    out = terminal("imports", "list").stdout
+    assert out.endswith("\tfailed: No column customer_id (missing_column) (dry run)\n")
+
+
+def test_an_import_with_rejected_rows_is_shown_with_the_way_to_them(terminal: Terminal, people: Path) -> None:
+    terminal.service.bad = 1
+    terminal("import", people)
+    id = terminal.service.job["id"]
+    assert terminal("imports", "show", id).stdout.endswith(f"fetch its rejected rows:  customers imports watch {id}\n")
 
 
 def test_an_import_is_shown_as_it_is_now(terminal: Terminal, people: Path) -> None:
@@ -327,7 +450,7 @@ def test_an_import_is_shown_as_it_is_now(terminal: Terminal, people: Path) -> No
     id = terminal.service.job["id"]
     result = terminal("imports", "show", id)
     assert result.exit_code == 0
-    assert result.stdout.startswith(f"Import {id}: 50.0 %  0 of 20")
+    assert result.stdout == f"Import {id}: 50.0 %  0 of 20  10/s  1:05 left  0 created, 0 updated, 0 rejected\n"
     assert json.loads(terminal("imports", "show", id, "--json").stdout)["id"] == id
 
 

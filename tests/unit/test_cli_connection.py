@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 import typer.main
+
 from customers_cli.app import main
 from customers_cli.connection import API_KEY, TOKEN, URL, Connection
-from customers_cli.failures import EXIT_CODES
+from customers_cli.failures import EXIT_CODES, UNREAD, Unreachable
 from customers_cli.links import Links
 from customers_cli.world import ATTEMPTS, World
-
 from tests.unit.test_cli_service import API, SECRET, STORE, Fault, Service, Terminal, problem
 
 LIST, CREATE, SHOW = "GET /customers/imports", "POST /customers/imports", "GET /customers/imports/ID"
@@ -80,8 +80,9 @@ def test_a_connection_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_token_is_sent_as_a_bearer(terminal: Terminal) -> None:
-    assert terminal("imports", "list", API_KEY=None, TOKEN=SECRET).exit_code == 0
-    assert terminal("imports", "list", "--token", SECRET).exit_code == 0
+    terminal("imports", "list", API_KEY=None, TOKEN=SECRET)
+    terminal("imports", "list", "--token", SECRET)  # though the environment has an API key
+    assert (terminal.service.callers, len(terminal.service.calls)) == ({f"Bearer {SECRET}"}, 2)
 
 
 def test_a_secret_that_the_service_quotes_is_not_passed_on(terminal: Terminal) -> None:
@@ -106,14 +107,15 @@ def test_a_proxy_of_the_environment_is_never_asked_for_this_machine(monkeypatch:
 
 @pytest.mark.parametrize(
     "fault",
-    [*map(httpx.Response, (429, 502, 503, 504)), httpx.ConnectError("refused"), httpx.ReadTimeout("slow")],
+    [*map(httpx.Response, (429, 500, 502, 503, 504)), httpx.ConnectError("refused"), httpx.ReadTimeout("slow")],
     ids=lambda fault: str(getattr(fault, "status_code", type(fault).__name__)),
 )
-@pytest.mark.parametrize("call", [CREATE, SHOW, "GET /bucket/rejected"])
+@pytest.mark.parametrize("call", [CREATE, SHOW])
 def test_what_may_pass_is_tried_again(terminal: Terminal, call: str, fault: Fault) -> None:
-    terminal.service.bad = 1
-    terminal.service.faults[call] = [fault] if "bucket" not in call or fault.__class__ is not httpx.Response else []
-    assert terminal("import", "people.csv").exit_code == 1
+    terminal.service.faults[call] = [fault]
+    result = terminal("import", "people.csv")
+    assert (result.exit_code, terminal.service.faults[call]) == (0, [])
+    assert "trying again" not in result.stderr
 
 
 def test_pauses_double_and_retry_after_is_obeyed(terminal: Terminal) -> None:
@@ -125,15 +127,37 @@ def test_pauses_double_and_retry_after_is_obeyed(terminal: Terminal) -> None:
 
 def test_jitter_halves_a_pause_at_most() -> None:
     slept: list[float] = []
-    World(sleep=slept.append, chance=lambda: 0.0).pause(1)
+    World(sleep=slept.append, chance=lambda: 0.0).pause(1, Unreachable("Away"), lambda _: None)
     assert slept == [0.5]
 
 
-def test_patience_ends(terminal: Terminal) -> None:
+def test_patience_ends_and_from_the_second_failure_on_it_is_said_what_is_waited_for(terminal: Terminal) -> None:
     terminal.service.faults[LIST] = [problem(503, "unavailable", "Busy") for _ in range(ATTEMPTS)]
     result = terminal("imports", "list")
     assert (result.exit_code, len(terminal.service.calls)) == (4, ATTEMPTS)
-    assert result.stderr == "Error: The service answers 503: Busy (unavailable, request req-1)\n"
+    said = "The service answers 503: Busy (unavailable, request req-1)"
+    assert result.stderr.splitlines() == [
+        *(f"{said}; trying again in {seconds} s" for seconds in (1, 2, 4)),
+        f"Error: {said}",
+    ]
+
+
+@pytest.mark.parametrize("call", [SHOW, "GET /bucket/rejected", "POST /bucket"])
+def test_what_is_waited_for_is_said_above_the_bar(terminal: Terminal, call: str) -> None:
+    terminal.service.bad = 1
+    terminal.service.faults[call] = [httpx.ReadError("reset") for _ in "12"]
+    result = terminal("import", "people.csv", TTY_COMPATIBLE="1", TERM="xterm")
+    lines = [line.rpartition("\x1b[2K")[2] for line in result.stderr.splitlines()]  # a bar is wiped before it
+    said = [line for line in lines if "trying again" in line]
+    assert result.exit_code == 1
+    assert [re.sub(r"^.* cannot be reached: \w+; ", "", line) for line in said] == ["trying again in 1 s"]
+
+
+def test_a_service_that_is_down_is_named_with_its_port_and_is_exit_code_4(terminal: Terminal) -> None:
+    terminal.service.faults[LIST] = [httpx.ConnectError("refused") for _ in range(ATTEMPTS)]
+    result = terminal("imports", "list", "--url", "https://api.test:8443/stage")
+    assert (result.exit_code, len(terminal.service.slept)) == (4, ATTEMPTS - 1)
+    assert result.stderr.splitlines()[-1] == "Error: api.test:8443 cannot be reached: refused"
 
 
 def test_a_key_that_is_in_use_is_waited_for(terminal: Terminal) -> None:
@@ -169,7 +193,10 @@ def test_every_try_of_a_post_has_the_same_key(terminal: Terminal) -> None:
             ),
             "The API does not understand the request: body.file_name: Too long (request req-2)",
         ),
-        (httpx.Response(404, json={"message": "Not Found"}), "The API does not find it: Not Found"),
+        (
+            httpx.Response(403, json={"message": "Forbidden"}),  # API Gateway's
+            f"The credential does not allow this: Forbidden ({API})",
+        ),
     ],
     ids=lambda value: str(getattr(value, "status_code", "")),
 )
@@ -183,17 +210,33 @@ def test_a_refusal_is_one_line_in_plain_words_and_exit_code_3(
     assert len(terminal.service.calls) == 1
 
 
-@pytest.mark.parametrize("response", [httpx.Response(200, text="<html>"), httpx.Response(200, json={"ok": True})])
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx.Response(200, text="<html>"),
+        httpx.Response(200, json={"ok": True}),
+        httpx.Response(307, headers={"Location": STORE}),
+        httpx.Response(404, text="<html>"),
+        httpx.Response(404, json={"message": "Not Found"}),  # API Gateway's, of a path that it does not know
+        httpx.Response(404, json={"detail": "Not Found"}),
+        httpx.Response(405, text="<html>"),
+    ],
+)
 def test_what_is_no_customers_api_is_found_out(terminal: Terminal, response: httpx.Response) -> None:
     terminal.service.faults[LIST] = [response]
     result = terminal("imports", "list")
-    assert (result.exit_code, "is --url right?" in result.stderr) == (4, True)
+    said = f"{response.status_code} {response.reason_phrase}"
+    assert result.exit_code == 4
+    assert result.stderr == f"Error: {API} answers {said}, but not as the customers API does: is --url right?\n"
 
 
-@pytest.mark.parametrize("response", [httpx.Response(500, json=[]), httpx.Response(307, headers={"Location": STORE})])
-def test_what_nobody_expects_is_exit_code_4(terminal: Terminal, response: httpx.Response) -> None:
+@pytest.mark.parametrize("response", [httpx.Response(501, json=[]), httpx.Response(501, text="<html>")])
+def test_what_nobody_expects_is_exit_code_4_and_where_it_came_from(
+    terminal: Terminal, response: httpx.Response
+) -> None:
     terminal.service.faults[LIST] = [response]
-    assert terminal("imports", "list").exit_code == 4
+    result = terminal("imports", "list")
+    assert (result.exit_code, result.stderr) == (4, f"Error: The service answers 501: Not Implemented ({API})\n")
 
 
 def test_a_fault_of_ours_does_not_look_like_rejected_rows(terminal: Terminal) -> None:
@@ -220,7 +263,7 @@ def test_every_documented_exit_code_is_one_that_the_command_ends_with(terminal: 
         ends("people.csv", fault=lambda: httpx.ConnectError("refused")),
         ends("people.csv", fault=KeyboardInterrupt),
     ]
-    assert codes == [*EXIT_CODES]
+    assert [*codes, UNREAD] == [*EXIT_CODES]  # the last in test_cli_pipe.py
 
 
 def commands(command: Any, *path: str) -> dict[str, Any]:
@@ -263,7 +306,7 @@ def test_a_file_of_250_megabytes_goes_in_little_memory(tmp_path: Path) -> None:
         large.truncate(FILE_BYTES)
     seen: list[int] = []
     tracemalloc.start()
-    Links(World(_Drain())).upload({"url": STORE, "fields": {"key": "k"}}, file, seen.append)
+    Links(World(_Drain()), lambda _: None).upload({"url": STORE, "fields": {"key": "k"}}, file, seen.append)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert seen == sorted(seen)

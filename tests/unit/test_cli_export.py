@@ -34,6 +34,14 @@ def test_a_terminal_shows_bars(terminal: Terminal) -> None:
     assert "━━━" in terminal("export", "-o", "all.csv", TTY_COMPATIBLE="1", TERM="xterm").stderr
 
 
+def test_elsewhere_a_long_transfer_is_a_line_now_and_then(terminal: Terminal) -> None:
+    terminal.service.exported = b"x" * 1_000_000
+    lines = terminal("export", "-o", "all.csv").stderr.splitlines()
+    shown = [int(line.partition(" %")[0]) for line in lines if line.endswith(" % of 1.0 MB")]
+    assert shown == sorted({*shown})
+    assert 1 < len(shown) < 10  # of sixteen blocks
+
+
 def test_the_filters_of_the_list_are_passed_on(terminal: Terminal) -> None:
     line = "export -o - --format ndjson --q zoe --status lead --date-from 2026-01-01 --date-to 2026-02-01"
     terminal(*line.split(), "--include-deleted", "--only-deleted", "--owner-id", "ada")
@@ -126,9 +134,7 @@ def test_a_place_where_no_file_can_be_is_a_usage_error_before_anything_is_asked(
     assert not terminal.service.calls
 
 
-def test_a_directory_that_may_not_be_written_to_is_a_sentence(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_is_full_is_a_sentence(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "all.csv")
 
