@@ -234,17 +234,34 @@ def test_an_invocation_that_lambda_repeats_starts_over(exports: Exports) -> None
     context = Context(lambda: 900_000, "invocation")
     with patch.object(writer, "_items", side_effect=Unavailable), pytest.raises(writer.ExportFailed):
         exports.carry_out(context)
-    assert exports.see(id)["state"] == "running"
+    assert exports.see(id)["state"] == "queued"
     assert exports.carry_out(context)["rows"] == 1
     assert exports.see(id)["state"] == "completed"
 
 
-def test_no_other_invocation_takes_part_and_none_comes_after_the_end(exports: Exports) -> None:
+def test_one_that_was_killed_is_taken_up_by_its_own_repetition(exports: Exports) -> None:
+    exports.api.create("C-1")
+    id, context = exports.ask().id, Context(lambda: 900_000, "invocation")
+    with patch.object(writer, "_items", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        exports.carry_out(context)
+    assert exports.see(id)["state"] == "running"
+    assert exports.carry_out() == {"state": "stopped"}  # for all that another one knows, it still runs
+    assert exports.carry_out(context)["state"] == "completed"
+
+
+def test_what_failed_is_taken_up_also_under_another_name(exports: Exports) -> None:
+    exports.api.create("C-1")
     id = exports.ask().id
     with patch.object(writer, "_items", side_effect=Unavailable), pytest.raises(writer.ExportFailed):
         exports.carry_out()
+    assert exports.carry_out()["rows"] == 1
+    assert exports.see(id)["state"] == "completed"
+
+
+def test_no_invocation_comes_after_the_end(exports: Exports) -> None:
+    id = exports.export()["id"]
     assert exports.carry_out() == {"state": "stopped"}
-    assert exports.see(id)["state"] == "running"
+    assert exports.see(id)["state"] == "completed"
 
 
 def test_what_fails_to_the_last_says_so_and_leaves_no_file(exports: Exports) -> None:
@@ -322,7 +339,7 @@ def test_of_two_at_once_the_earlier_one_stops_though_the_later_one_has_not_ended
 
     with patch.object(writer, "_records", read):
         assert exports.carry_out(context) == {"state": "stopped"}
-    assert exports.see(id)["state"] == "running"
+    assert exports.see(id)["state"] == "queued"
     assert exports.carry_out(context)["state"] == "completed"
 
 
@@ -364,7 +381,7 @@ def test_progress_is_seen_while_it_runs(exports: Exports) -> None:
 
 def test_one_that_gives_no_sign_of_life_has_failed(exports: Exports, table: Table) -> None:
     id = exports.ask().id
-    with patch.object(writer, "_items", side_effect=Unavailable), pytest.raises(writer.ExportFailed):
+    with patch.object(writer, "_items", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         exports.carry_out()
     item = table.get(keys.export(id)) or {}
     table.put({**item, "moved_at": keys.timestamp(datetime.now(UTC) - timedelta(minutes=LOST_MINUTES + 1))})
@@ -402,7 +419,11 @@ def test_another_owners_and_an_expired_export_are_not_found(exports: Exports, ta
 
 @pytest.mark.parametrize(
     ("asked", "loc"),
-    [({"format": "pdf"}, ["body", "format"]), ({"date_from": "soon"}, ["body", "date_from"])],
+    [
+        ({"format": "pdf"}, ["body", "format"]),
+        ({"date_from": "soon"}, ["body", "date_from"]),
+        ({"state": "lead"}, ["body", "state"]),
+    ],
 )
 def test_what_is_asked_wrongly_is_refused(exports: Exports, asked: Any, loc: list[str]) -> None:
     answer = exports.ask(asked)

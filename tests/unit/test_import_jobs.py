@@ -18,7 +18,7 @@ from customers.dynamodb import Table
 from customers.errors import Unavailable
 from customers.files import LIFE_DAYS, Files, rows_key, upload_key
 from customers.importing.batches import BATCH_ROWS
-from customers.importing.jobs import ChunkMark, Jobs
+from customers.importing.jobs import LOST_MINUTES, ChunkMark, Jobs
 from customers.importing.steps import RESERVE_MILLISECONDS, StepFailed
 from tests import machine
 from tests.handlers import Api, Context
@@ -358,6 +358,46 @@ def test_the_turn_of_one_that_gives_no_sign_of_life_passes_on(imports: Imports, 
     turn = table.get(keys.importing("demo-owner")) or {}
     table.put({**turn, "until": "2020-01-01T00:00:00.000000Z"})
     assert imports.step("SplitImport", {"key": upload_key(second), "execution": "second"})["next"] == "apply"
+
+
+def silent(table: Table, id: str, *, minutes: int = LOST_MINUTES + 1) -> None:
+    """Let the last sign of life of an import be this long ago."""
+    alive_at = keys.timestamp(datetime.now(UTC) - timedelta(minutes=minutes))
+    table.put({**(table.get(keys.import_(id)) or {}), "alive_at": alive_at})
+
+
+def test_one_that_gives_no_sign_of_life_has_failed_and_its_last_step_may_still_come(
+    imports: Imports, table: Table
+) -> None:
+    id = imports.new(PEOPLE + b",No key,\n")
+    split = imports.step("SplitImport", {"key": upload_key(id), "execution": "first"})
+    imports.step("ImportChunk", split["chunks"][0])
+    silent(table, id, minutes=LOST_MINUTES - 1)
+    assert imports.see(id)["state"] == "running"
+    silent(table, id)
+    job = imports.see(id)
+    assert (job["state"], job["error"]["code"], job["processed"]) == ("failed", "lost", 12)
+    assert "remaining_seconds" not in job
+    assert imports.api.call("list_imports").body["data"] == [job]
+    assert imports.api.call("cancel_import", id).body == job
+    imports.finish(id)
+    assert (imports.see(id)["state"], imports.see(id)["error"]["code"]) == ("failed", "incomplete")
+
+
+@pytest.mark.parametrize("step", ["SplitImport", "ImportChunk"])
+def test_a_step_that_begins_is_a_sign_of_life(imports: Imports, table: Table, step: str) -> None:
+    id = imports.new(PEOPLE)
+    asked = {"key": upload_key(id), "execution": "first"}
+    split = imports.step("SplitImport", asked)
+    silent(table, id)
+    imports.step(step, asked if step == "SplitImport" else split["chunks"][0])
+    assert imports.see(id)["state"] == "running"
+
+
+def test_one_that_waits_for_its_file_is_not_lost(imports: Imports, table: Table) -> None:
+    id = imports.new()
+    silent(table, id)
+    assert imports.see(id)["state"] == "waiting"
 
 
 @pytest.mark.parametrize(

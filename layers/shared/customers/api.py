@@ -201,8 +201,9 @@ class Service:
 
 
 def _validate[Model: BaseModel](model: type[Model], data: Any, where: str, *, extra: Any) -> Model:
+    """`extra`: what to do with fields that the model does not know, unless it says so itself."""
     try:
-        return model.model_validate(data, extra=extra)
+        return model.model_validate(data, extra=model.model_config.get("extra", extra))
     except ValidationError as error:
         raise Invalid.of(error, where) from None
 

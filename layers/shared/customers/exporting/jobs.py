@@ -141,9 +141,10 @@ class Exports:
     # What the invocation does
 
     def claim(self, id: str, invocation: str) -> Export:
-        """The export, from now on this invocation's: a new one, or its own from before it was repeated.
+        """The export, from now on this invocation's: one that is queued, or its own from before it was repeated.
 
-        Lambda may also repeat one that still runs; that one is overtaken. Raises `ExportNotFound`, `Overtaken`.
+        Lambda repeats an invocation under its own name, also after it was killed and maybe while it still runs; then
+        the earlier attempt is overtaken. Raises `ExportNotFound`, `Overtaken`.
         """
         export = self.get(id, None)
         if export.is_lost(self._clock()):
@@ -155,6 +156,10 @@ class Exports:
         values = {":earlier": attempts, ":queued": "queued", ":running": "running", ":own": invocation}
         self._write(Write.changing(keys.export(id), changes, condition=condition, values=values))
         return Export({**export.item, **changes})
+
+    def release(self, export: Export) -> None:
+        """Back to the queue: whoever comes next, and under whatever name, may take it up. Raises `Overtaken`."""
+        self.move(export, state="queued")
 
     def move(self, export: Export, **changes: Any) -> None:
         """Change an export that runs, as long as it is this attempt's. Raises `Overtaken`."""

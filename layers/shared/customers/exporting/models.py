@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from customers.listing import ListFilters
 from customers.models import FailureOut, QueryOut, Time, Uuid
@@ -13,6 +13,8 @@ type ExportState = Literal["queued", "running", "completed", "failed"]
 
 class ExportCreate(ListFilters):
     """A blank text counts as absent, as in a listing's query."""
+
+    model_config = ConfigDict(extra="forbid")  # a filter that is passed over would export what nobody wants
 
     format: ExportFormat = "csv"
 

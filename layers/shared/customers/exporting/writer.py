@@ -101,6 +101,7 @@ class Exporter:
             return self._fail(export, "too_large", "There is more than one export can hold: narrow it by dates")
         except Exception as error:
             if export.item["attempts"] < ATTEMPTS:
+                self._exports.release(export)
                 raise
             observability.record_fault(error)
             return self._fail(export, "unavailable", "The service could not finish it; start it again")

@@ -22,7 +22,7 @@ from customers.importing.splitting import Chunk
 from customers.repository import IdempotentRequest
 
 CHUNKS_AT_ONCE = 90  # a transaction has at most 100 items
-TURN_MINUTES = 30  # of an owner's import whose steps give no sign of life
+LOST_MINUTES = 30  # without a sign of life: longer than any step takes, and the pause before it is tried again
 INCOMPLETE = "Some rows could not be processed; import the file again, what is done already stays as it is"
 NOT_READ = "The file could not be read in time"
 
@@ -58,6 +58,13 @@ class Job:
     @property
     def is_finished(self) -> bool:
         return self.state in FINISHED
+
+    def is_lost(self, now: datetime) -> bool:
+        """Whether nobody works on it any more, though its last step has not come; nothing may be heard of it again."""
+        if self.is_finished or self.state == "waiting":
+            return False
+        heard_at = str(self.item.get("alive_at") or self.item["created_at"])
+        return heard_at < keys.timestamp(now - timedelta(minutes=LOST_MINUTES))
 
     @property
     def is_under_way(self) -> bool:
@@ -140,13 +147,14 @@ class Jobs:
         return [self.get(job.id, None) if job.is_under_way else job for job in found], len(ids)
 
     def cancel(self, id: str, owner_id: str | None) -> Job:
-        """Nothing more is begun; what has begun ends. One that waits is cancelled at once, one that has ended stays.
+        """Nothing more is begun; what has begun ends. One that waits is cancelled at once, one that is over stays.
 
         Raises `ImportNotFound`.
         """
-        self.get(id, owner_id)
-        now = keys.timestamp(self._clock())
-        if not self._move(id, "waiting", {"state": "cancelled", "finished_at": now, **Tally().numbers()}):
+        job = self.get(id, owner_id)
+        if job.is_lost(self._clock()):
+            return job
+        if not self._move(id, "waiting", {"state": "cancelled", "finished_at": self._now(), **Tally().numbers()}):
             for state in ("splitting", "queued", "running"):
                 if self._move(id, state, {"state": "cancelling"}):
                     break
@@ -164,15 +172,20 @@ class Jobs:
 
     def claim(self, id: str, execution: str) -> Job | None:
         """The import whose file was uploaded, now to be carried out by `execution`; None if it is another's."""
-        started = {"execution": execution, "started_at": keys.timestamp(self._clock())}
-        self._move(id, "waiting", {"state": "splitting", **started})
+        now = self._now()
+        begun = {"state": "splitting", "execution": execution, "started_at": now, "alive_at": now}
+        is_new = self._move(id, "waiting", begun)
         job = self.header(id)
-        return job if job and job.item.get("execution") == execution else None
+        if not job or job.item.get("execution") != execution:
+            return None
+        if not is_new:
+            self._keep(job)
+        return job
 
     def take_turn(self, job: Job) -> Turn:
         """One import of an owner at a time, so that all of them together do not ask more of the table than it gives."""
         now = self._clock()
-        until = keys.timestamp(now + timedelta(minutes=TURN_MINUTES))
+        until = keys.timestamp(now + timedelta(minutes=LOST_MINUTES))
         item = {**keys.importing(job.owner_id), "id": job.id, "until": until}
         condition = "attribute_not_exists(pk) OR id = :id OR #until < :now"
         turn = Write(
@@ -192,13 +205,15 @@ class Jobs:
         self._try(Write("Delete", key=keys.importing(job.owner_id), condition="id = :id", values={":id": job.id}))
 
     def keep_turn(self, job: Job) -> None:
-        until = keys.timestamp(self._clock() + timedelta(minutes=TURN_MINUTES))
+        """A sign of life: to be given by every worker that begins."""
+        self._keep(job)
+        until = keys.timestamp(self._clock() + timedelta(minutes=LOST_MINUTES))
         key = keys.importing(job.owner_id)
         self._try(Write.changing(key, {"until": until}, condition="id = :id", values={":id": job.id}))
 
     def move(self, job: Job, state: ImportState, to: ImportState, **changes: Any) -> Job:
         """The import in the state `to` with these changes; or, if it was not in `state`, as it is."""
-        self._move(job.id, state, {"state": to, **changes})
+        self._move(job.id, state, {"state": to, "alive_at": self._now(), **changes})
         return self.header(job.id) or job
 
     def add_chunks(self, job: Job, chunks: Sequence[Chunk], duplicates: Mapping[int, Sequence[int]]) -> None:
@@ -226,8 +241,8 @@ class Jobs:
         header = self.header(id)
         if not header or header.item.get("execution", execution) != execution:
             return None
-        for state in ("splitting", "queued", "running"):
-            self._move(id, state, {"state": "finishing"})
+        for state in ("splitting", "queued", "running", "finishing"):
+            self._move(id, state, {"state": "finishing", "alive_at": self._now()})
         try:
             job = self.get(id, None)
         except ImportNotFound:
@@ -245,7 +260,7 @@ class Jobs:
         if not error and "total" not in job.item:
             error = {"code": "not_read", "message": NOT_READ}
         state: ImportState = "cancelled" if job.state == "cancelling" else "failed" if error else "completed"
-        last = {"finished_at": keys.timestamp(self._clock()), **job.tally.numbers()}
+        last = {"finished_at": self._now(), **job.tally.numbers()}
         self._move(job.id, job.state, {"state": state, "error": error if state == "failed" else None, **last})
         return self.get(job.id, None)
 
@@ -265,6 +280,12 @@ class Jobs:
             ConsistentRead=True,
         )
         return [RowError.model_validate(error) for page in pages for item in page.items for error in item["errors"]]
+
+    def _keep(self, job: Job) -> None:
+        self._move(job.id, job.state, {"state": job.state, "alive_at": self._now()})
+
+    def _now(self) -> str:
+        return keys.timestamp(self._clock())
 
     def _move(self, id: str, state: str, changes: Mapping[str, Any]) -> bool:
         return self._try(Write.changing(keys.import_(id), changes, condition="#state = :was", values={":was": state}))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from customers.importing.rows import OnDeleted, RowError, Tally
 from customers.listing.query import Limit, Offset, OwnerId
@@ -19,6 +19,8 @@ FileName = Annotated[Annotated[str, StringConstraints(max_length=255)] | None, B
 
 
 class ImportQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")  # a `dryrun` that is passed over would write
+
     on_deleted: OnDeleted = "skip"
     dry_run: bool = False
 

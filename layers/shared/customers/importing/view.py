@@ -10,6 +10,7 @@ from customers.importing.models import ImportJobOut, ImportPage, RejectedOut, Up
 from customers.models import FailureOut, MetaOut, PaginatedResponse, QueryOut, SortOut
 
 MAX_UPLOAD_BYTES = 256 << 20  # a million rows of 268 bytes
+LOST = {"code": "lost", "message": "It stopped without a word; import the file again, what is done stays as it is"}
 _AS_STORED = ("file_name", "started_at", "finished_at")
 
 
@@ -17,10 +18,10 @@ def show(job: Job, files: Files, *, by_admin: bool, with_upload: bool = False) -
     """`with_upload`: if it waits for its file, with a link to send it to."""
     now = datetime.now(UTC)
     links_until = keys.timestamp(now + timedelta(seconds=LINK_SECONDS))
-    tally = job.tally
+    tally, is_lost = job.tally, job.is_lost(now)
     shown: dict[str, Any] = {
         "id": job.id,
-        "state": job.state,
+        "state": "failed" if is_lost else job.state,
         "on_deleted": job.item["on_deleted"],
         "dry_run": job.item["dry_run"],
         "created_at": job.item["created_at"],
@@ -33,8 +34,8 @@ def show(job: Job, files: Files, *, by_admin: bool, with_upload: bool = False) -
     shown |= {name: job.item[name] for name in _AS_STORED if job.item.get(name) is not None}
     if "total" in job.item:
         shown["total"] = int(job.item["total"])
-    shown |= _pace(job, now)
-    if error := job.item.get("error"):
+    shown |= {} if is_lost else _pace(job, now)
+    if error := LOST if is_lost else job.item.get("error"):
         shown["error"] = FailureOut.model_construct(**error)
     if job.is_finished and tally.skipped:
         url = files.download_link(rejected_key(job.id), file_name="rejected.csv")
