@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import boto3
 
@@ -33,9 +33,11 @@ SECRET = "customers-local/jwt"  # noqa: S105 - its name
 DIRECTORY = Path(os.environ.get("LOCAL_CLOUD") or ROOT / ".local" / "cloud")
 MINISTACK_BIN = ROOT / ".local" / "ministack" / "bin"
 PARAMETERS = {"ProtectTable": "false", "CorsOrigins": "*"}
+# Once its state is on the disk, it does not wait for threads that go on with what nobody can answer any more.
+MINISTACK = "import os; from ministack.app import main; main(); os._exit(0)"
 BUILD_TAG = "build"  # of the stack: which sources it was made from
 START_SECONDS = 30
-STOP_SECONDS = 30
+STOP_SECONDS = 120  # as it ends it writes all of its state, in pure Python
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is behind no proxy
 
 
@@ -97,7 +99,7 @@ class LocalCloud:
     def started(self) -> Iterator["subprocess.Popen[bytes]"]:
         """Run it, and yield its process; afterwards all that it started is stopped, and its state is on disk.
 
-        Raises `LocalCloudError`.
+        Raises `LocalCloudError`, also when its state could not be brought to the disk.
         """
         scratch = self.directory / "tmp"
         with self._locked() as lock, (self.directory / "ministack.log").open("wb") as log:
@@ -106,7 +108,7 @@ class LocalCloud:
                 _discard(left)
             scratch.mkdir()
             process = subprocess.Popen(  # noqa: S603 - ours
-                [MINISTACK_BIN / "ministack"],
+                [MINISTACK_BIN / "python", "-c", MINISTACK],
                 env=self._own_environment(),
                 cwd=scratch,
                 stdin=subprocess.DEVNULL,
@@ -120,22 +122,38 @@ class LocalCloud:
                 (self.directory / "port").write_text(str(self.port))
                 yield process
             finally:
-                _stop(process)
-                _discard(scratch)
+                self._stopping.touch()
+                try:
+                    _stop(process)
+                finally:
+                    _discard(scratch)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """Keep others from this directory: two would overwrite each other's state. Raises `LocalCloudError`."""
+        """Keep others from this directory: two would overwrite each other's state. One that is stopping is waited for.
+
+        Raises `LocalCloudError`.
+        """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # tokens are signed with what is in it
         with (self.directory / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LocalCloudError(
-                    f"Another make run has the data in {self.directory}. Stop it (Ctrl-C in its terminal), or give "
-                    f"this one data of its own: LOCAL_CLOUD=/some/directory make run PORT={self.port + 1}"
-                ) from None
+            waits_until = 0.0
+            while not _has_locked(lock):
+                if not waits_until and self._stopping.exists():
+                    print("Another make run is saving its data; this one goes on when it has ended", file=sys.stderr)
+                    waits_until = time.monotonic() + STOP_SECONDS
+                if time.monotonic() > waits_until:
+                    raise LocalCloudError(
+                        f"Another make run has the data in {self.directory}. Stop it (Ctrl-C in its terminal), or give "
+                        f"this one data of its own: LOCAL_CLOUD=/some/directory make run PORT={self.port + 1}"
+                    )
+                time.sleep(0.05)
+            self._stopping.unlink(missing_ok=True)
             yield lock.fileno()
+
+    @property
+    def _stopping(self) -> Path:
+        """Is there from when the one that has the lock begins to stop until the next one has it."""
+        return self.directory / "stopping"
 
     def _own_environment(self) -> dict[str, str]:
         """Its functions inherit this environment: nothing of the developer's may be in it."""
@@ -258,6 +276,21 @@ class LocalCloud:
         if now["TimeToLiveStatus"] != "ENABLED":
             dynamodb.update_time_to_live(TableName=ids["Table"], TimeToLiveSpecification=time_to_live)
 
+    def end_imports(self, machine: str) -> None:
+        """Tell of the executions of a state machine that the end of MiniStack has broken off, as AWS would.
+
+        When it starts again it marks them as failed, and sends no event.
+        """
+        cloudformation, states = self.client("cloudformation"), self.client("stepfunctions")
+        found = cloudformation.describe_stack_resource(StackName=LOCAL_STACK, LogicalResourceId="FinishImport")
+        function = found["StackResourceDetail"]["PhysicalResourceId"]
+        pages = states.get_paginator("list_executions").paginate(stateMachineArn=machine, statusFilter="FAILED")
+        for execution in (each for page in pages for each in page["executions"]):
+            broken = states.describe_execution(executionArn=execution["executionArn"])
+            if broken.get("error") == "States.ServiceRestart":
+                event = {"detail": {"name": broken["name"], "input": broken["input"]}}
+                self.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event))
+
 
 def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
@@ -276,16 +309,28 @@ def _discard(directory: Path) -> None:
     )
 
 
+def _has_locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop it in order, so that it writes its state, and then whatever it has left behind in its session."""
+    """Stop it in order, so that it writes its state, and then whatever it has left behind in its session.
+
+    Raises `LocalCloudError` if it was killed.
+    """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C must not cost the data
     try:
         process.terminate()
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        print("MiniStack does not stop; its data since the last start are lost", file=sys.stderr)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         signal.signal(signal.SIGINT, before)
+        if process.returncode == -signal.SIGKILL:
+            raise LocalCloudError("MiniStack was killed, and its data since the last start are lost")

@@ -63,6 +63,7 @@ def run(cloud: LocalCloud) -> None:
             with step("Deploying template.yaml"):
                 cloud.deploy(build)
         stack = Stack.find(LOCAL_STACK)
+        cloud.end_imports(stack.outputs["ImportMachineArn"])
         if not demo.is_there(stack.table):
             make_demo(stack)
         introduce(cloud.api_url(stack.outputs["ApiId"]), stack)

@@ -74,6 +74,7 @@ ROW_CODES: Mapping[str, str] = {
     "too_many_statuses": "The owner has too many different `status` values for one more.",
     "too_many_cells": "The row has more values than the header has columns.",
     "cell_too_long": f"A cell has more than {MAX_CELL_CHARS:,} characters.",
+    "unreadable_cell": "The cell shows an error such as `#N/A`, or its formula was never computed.",
     "unreadable_row": f"The row's quotes do not add up, or it has more than {MAX_RECORD_BYTES:,} bytes.",
     "unknown_column": "The column is no field of a customer. `row` is the header's; no row is skipped for it.",
 }
@@ -96,6 +97,7 @@ JOB_CODES: Mapping[str, str] = {
     "upload_missing": "The uploaded file is not there any more.",
     "not_read": "The file could not be read in time.",
     "incomplete": "Some rows were not processed; send the file again, what is done stays as it is.",
+    "lost": "It stopped without a word; send the file again, what is done stays as it is.",
 }
 EXPORT_CODES: Mapping[str, str] = {
     "too_large": "There is more than one export can hold; narrow it, for instance by dates.",
@@ -251,7 +253,7 @@ NO_FILE = Invalid.at("body", "file", msg="Field required", kind="missing")
 NO_KEY = Invalid.at(
     "body",
     "file",
-    msg="No column is named customer_id; of the 2 columns none of a customer's fields could be recognized",
+    msg="The first row must be the header, with a column customer_id; of a customer's fields row 1 names none",
     kind="missing_column",
 )
 TOO_MANY_ROWS = Invalid.at(
@@ -430,11 +432,13 @@ PARAMETERS: Mapping[type[BaseModel], Mapping[str, str]] = {
 PROPERTIES: Mapping[str, Mapping[str, str]] = {
     "ImportForm": {
         "file": (
-            "CSV: UTF-8, UTF-16 or Windows-1252; commas, semicolons or tabs; cells in quotes may have several lines. "
-            "Which of these it is, is found out. XLSX: the first sheet that is shown. The media type and the file name "
+            "CSV: UTF-8, UTF-16 or Windows-1252; commas, semicolons or tabs; cells in quotes may have several lines, "
+            "but no field of a customer. Which of these it is, is found out. XLSX: the first sheet that is shown, with "
+            "numbers as they are and not as they are formatted. The media type and the file name "
             f"of the part do not matter. The form has at most {MAX_FILE_BODY_BYTES // _MEGABYTES} MiB, a cell "
             f"{MAX_CELL_CHARS:,} characters. Where apostrophes come before `=`, `+`, `-` or `@` at the beginning of a "
-            "cell, one is dropped: exports put it there so that no spreadsheet takes the value for a formula."
+            "cell, or before an error such as `#N/A`, one is dropped: exports put it there so that no spreadsheet takes "
+            "the value for what it is not."
         )
     },
     "ImportOut": {

@@ -193,7 +193,8 @@ CSV = {
     "two-synonyms.csv": File(plainly("customer_id,mobile,telephone\nc-1,1,2\n"), refused="duplicate_column"),
     "header-never-closed.csv": File(plainly('"customer_id,name\nc-1,Ada\n'), refused="unreadable_header"),
     "half-a-character.csv": File(lambda: b"\xff\xfec\0u\0s", refused="unreadable_text"),
-    "json.csv": File(plainly('[{"customer_id": "c-1"}]'), refused="missing_column"),
+    "json.csv": File(plainly('[{"customer_id": "c-1"}]'), refused="unsupported_file"),
+    "customers.ndjson": File(plainly('\ufeff\n{"customer_id": "c-1"}\n'), refused="unsupported_file"),
     "web-page.xls": File(plainly("\n<html><table><tr><td>customer_id</td></tr></table>"), refused="unsupported_file"),
     "binary.csv": File(lambda: bytes(range(256)) * 40, refused="unsupported_file"),
     "picture.png": File(lambda: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", refused="unsupported_file"),
@@ -299,7 +300,26 @@ XLSX = {
     ),
     "errors.xlsx": File(
         excel((("customer_id", "name"), ("c-1", xlsx.Error("#N/A")), (xlsx.Error("#REF!"), "Zoë"))),
-        {2: {"customer_id": "c-1"}, 3: {"name": "Zoë"}},
+        {2: {"customer_id": "c-1", "name": "#N/A"}, 3: {"customer_id": "#N/A", "name": "Zoë"}},
+    ),
+    "never-computed.xlsx": File(
+        excel(
+            (
+                (None, "customer_id", "name", "surname"),
+                (None, "c-1", xlsx.Formula("A1", ""), xlsx.Formula("A1", None)),
+                (None, "c-2", "José"),
+                [],
+                (None, xlsx.Formula("A1", None)),
+            )
+        ),
+        {
+            2: {"customer_id": "c-1", "surname": "#N/A"},
+            3: {"customer_id": "c-2", "name": "José"},
+            5: {"customer_id": "#N/A"},
+        },
+    ),
+    "nothing-computed.xlsx": File(
+        one_sheet(xlsx.grid([[xlsx.Formula("A1", None)]], first_row=3, first_column=3)), refused="missing_column"
     ),
     "newlines-and-spaces.xlsx": File(
         excel((("customer_id", "name", "surname"), ("c-1", "Ada\nByron", " x "), ("c-2", 'a "b", c', "d;e"))),

@@ -26,7 +26,7 @@ STYLES = (
 @dataclass(frozen=True)
 class Formula:
     text: str
-    cached: str | float
+    cached: str | float | None  # None: it was never computed
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ def _typed(value: Value, strings: Strings | None) -> tuple[str, str]:
             typed = 't="inlineStr"', f'<is><t xml:space="preserve">{escape(value)}</t></is>'
         case Formula(text, str() as cached):
             typed = 't="str"', f"<f>{escape(text)}</f><v>{escape(cached)}</v>"
+        case Formula(text, None):
+            typed = 's="0"', f"<f>{escape(text)}</f><v/>"
         case Formula(text, cached):
             typed = 's="0"', f"<f>{escape(text)}</f><v>{cached!r}</v>"
         case Error(name):

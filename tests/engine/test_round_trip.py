@@ -16,6 +16,7 @@ FIELDS = ("customer_id", "name", "surname", "email", "phone", "status", "agent_i
 # What spreadsheets, CSV readers and our own marks stumble over, and anything else that a field takes.
 text = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=20)
 marked = st.builds(str.__add__, st.sampled_from(["'", "''", "=", "'=", "+", "-1", "@", '"', ",", ";", "="]), text)
+marked |= st.builds(str.__add__, st.sampled_from(["", "'", "''"]), st.sampled_from(["#N/A", "#REF!", "#N/A!"]))
 value = st.one_of(text, marked).map(str.strip).filter(bool)
 customer = st.fixed_dictionaries(
     {"customer_id": value},

@@ -419,7 +419,7 @@ def test_a_link_takes_a_file_of_one_type_and_a_bounded_size(stack: Stack, file: 
 
 def test_a_link_takes_as_many_bytes_as_it_says_and_not_one_more(stack: Stack) -> None:
     files = Files(stack.resource("Bucket"), stack.cloud.client("s3"))
-    url, fields = files.upload_link(f"work/{uuid4()}", content_type=CSV_TYPE, max_bytes=10)
+    url, fields = files.upload_link(f"steps/{uuid4()}", content_type=CSV_TYPE, max_bytes=10)
     sent = [httpx.post(url, data=fields, files={"file": b"x" * size}).status_code for size in (10, 11)]
     assert sent == [204, 400]
 
@@ -512,3 +512,18 @@ def test_stopped_and_started_again_it_has_its_data(stack: Stack) -> None:
     stack.stop()
     stack.start()
     assert stack.call("get_customer", id, headers=token).json() == before
+
+
+def test_an_import_that_stopping_it_breaks_off_ends_when_it_is_started_again(stack: Stack) -> None:
+    people = People(5_000, f"T{uuid4().hex[:8]}")
+    job = new_import(stack)
+    stack.upload(job, people.file())
+    soon(lambda: stack.call("get_import", job["id"]).json()["processed"], IMPORT_SECONDS)
+    stack.stop()
+    stack.start()
+    done = ended(stack, job["id"])
+    assert (done["state"], done["error"]["code"]) == ("failed", "incomplete")
+    assert stack.call("list_customers", params={"q": people.prefix}).json()["meta"]["total"] == done["created"] > 0
+    again = new_import(stack)  # whose turn it is now
+    stack.upload(again, people.file())
+    assert ended(stack, again["id"])["updated"] == done["created"]

@@ -90,9 +90,10 @@ def test_an_export_is_accepted_and_ends_with_a_file(exports: Exports) -> None:
 
 
 def test_what_a_spreadsheet_would_compute_is_neutralised_and_lines_of_json_are_verbatim(exports: Exports) -> None:
-    exports.api.create("=1+1", name="'=x", phone="+49 30", surname="O'Hara")
+    exports.api.create("=1+1", name="'=x", phone="+49 30", surname="O'Hara", status="#N/A")
     (row,) = exports.rows(exports.export())
     assert (row["customer_id"], row["name"], row["phone"], row["surname"]) == ("'=1+1", "''=x", "'+49 30", "O'Hara")
+    assert row["status"] == "'#N/A"
     (line,) = exports.content(exports.export({"format": "ndjson"})).splitlines()
     assert json.loads(line) == exports.api.call("list_customers").body["data"][0]
 

@@ -10,6 +10,7 @@ from customers import keys
 from customers.dynamodb import Table
 from customers.errors import Unavailable
 from customers.importing import batches
+from tests.corpus import xlsx
 from tests.handlers import Answer, Api, Context
 
 COUNTS = ("total", "created", "updated", "unchanged", "skipped")
@@ -88,6 +89,27 @@ def test_bad_rows_say_why_by_their_row_in_the_spreadsheet_and_stop_no_good_one(a
     assert all(each["message"] for each in answer.body["errors"])
 
 
+def test_a_cell_without_a_value_rejects_its_row_and_is_no_customer_id(api: Api) -> None:
+    """An error, a formula that was never computed, or what a spreadsheet writes for an error as CSV."""
+    rows = (
+        ("customer_id", "name", "email", "Town"),
+        ("C-1", xlsx.Error("#REF!"), xlsx.Formula("A1", None), "Rome"),
+        (xlsx.Error("#N/A"), "Ada"),
+        (xlsx.Formula("A1", None), "Grace"),
+        ("#DIV/0!", "Zoë"),
+        ("C-2", "José", None, xlsx.Error("#N/A")),
+    )
+    answer = api.upload(xlsx.workbook(rows))
+    assert errors(answer)[1:] == [
+        (2, "name", "unreadable_cell"),
+        (2, "email", "unreadable_cell"),
+        (3, "customer_id", "unreadable_cell"),
+        (4, "customer_id", "unreadable_cell"),
+        (5, "customer_id", "unreadable_cell"),
+    ]
+    assert listed(api).keys() == {"C-2"}
+
+
 def test_the_first_of_two_rows_wins_even_if_it_is_bad(api: Api) -> None:
     answer = api.upload(b"customer_id,email\nC-1,nobody\n C-1 ,ada@example.com\n")
     assert errors(answer) == [(2, "email", "value_error"), (3, "customer_id", "duplicate_row")]
@@ -122,6 +144,15 @@ def test_a_dry_run_tells_what_would_happen_and_writes_nothing(api: Api, dynamodb
     answer = api.upload(b"customer_id,name\nC-1,Ada\nC-2,Grace\n,nobody\n", query="dry_run=true")
     assert counts(answer) == {"total": 3, "created": 1, "updated": 1, "skipped": 1}
     assert dynamodb.scan(TableName="customers")["Items"] == before
+
+
+def test_a_parameter_that_is_not_known_is_refused_so_that_no_misspelt_dry_run_writes(api: Api) -> None:
+    answer = api.upload(b"customer_id\nC-1\n", query="dryrun=true")
+    (problem,) = answer.body["detail"]
+    assert (answer.status, problem["type"], problem["loc"]) == (422, "extra_forbidden", ["query", "dryrun"])
+    assert not listed(api)
+    asked = api.call("create_import", body={"dryrun": True})
+    assert (asked.status, asked.body["detail"][0]["loc"]) == (422, ["body", "dryrun"])
 
 
 def test_a_request_repeated_with_its_key_has_the_same_answer_and_no_further_effect(api: Api) -> None:

@@ -147,6 +147,14 @@ def test_the_rejected_rows_once_mended_can_be_imported_as_they_are(imports: Impo
     assert imports.customers()["C-1"]["name"] == "=1+1"
 
 
+def test_a_rejected_row_that_nobody_has_mended_is_rejected_again(imports: Imports) -> None:
+    id = imports.new(b"customer_id,name\nC-1,#N/A\n")
+    imports.run(id)
+    unmended = imports.bucket.Object(f"results/{id}/rejected.csv").get()["Body"].read()
+    assert [each["code"] for each in imports.api.upload(unmended).body["errors"][-1:]] == ["unreadable_cell"]
+    assert not imports.customers()
+
+
 def test_nothing_of_the_file_is_kept_but_the_rejected_rows(imports: Imports, dynamodb: Any) -> None:
     id = imports.new(b"customer_id,name,email\nC-1,Zephyrine,nobody@\n")
     imports.run(id)

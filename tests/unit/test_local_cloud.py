@@ -3,12 +3,13 @@
 import os
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 from unittest.mock import patch
 
@@ -170,6 +171,37 @@ def test_one_directory_is_for_one_at_a_time(tmp_path: Path) -> None:
     assert (tmp_path / "tmp").is_dir()
     with LocalCloud(tmp_path, 4567)._locked():
         pass
+
+
+def test_one_that_is_stopping_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ExitStack() as other:
+        other.enter_context(LocalCloud(tmp_path, 4566)._locked())
+        LocalCloud(tmp_path, 4566)._stopping.touch()
+        Timer(0.2, other.close).start()
+        with LocalCloud(tmp_path, 4567)._locked():
+            assert not LocalCloud(tmp_path, 4567)._stopping.exists()
+    assert capsys.readouterr().err.count("saving its data") == 1
+
+
+def test_one_that_goes_on_stopping_is_not_waited_for_any_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_cloud, "STOP_SECONDS", 0.1)
+    with LocalCloud(tmp_path, 4566)._locked():
+        LocalCloud(tmp_path, 4566)._stopping.touch()
+        with pytest.raises(LocalCloudError, match="Another make run"), LocalCloud(tmp_path, 4567)._locked():
+            pytest.fail("two have started")
+
+
+def test_one_that_had_to_be_killed_has_lost_its_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_cloud, "STOP_SECONDS", 0.1)
+    command = [sys.executable, "-c", "import signal; signal.signal(15, signal.SIG_IGN); print(); signal.pause()"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:  # noqa: S603
+        assert process.stdout
+        process.stdout.readline()
+        with pytest.raises(LocalCloudError, match="are lost"):
+            local_cloud._stop(process)
+        assert process.returncode
 
 
 def test_a_port_that_has_just_been_left_is_free(tmp_path: Path) -> None:

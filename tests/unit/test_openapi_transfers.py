@@ -231,6 +231,7 @@ def test_rows_are_rejected_with_codes_that_are_documented(api: Api) -> None:
         "C-8,Ada,,,,",
         f'C-9,"{"x" * 32_768}",,,,',
         'C-10,"Ada"s,,,,',
+        "C-11,#N/A,,,,",
     ]
     found = {error["code"] for error in api.upload("\r\n".join(lines).encode()).body["errors"]}
     assert found == ROW_CODES.keys() - {"customer_gone", "too_many_statuses"}

@@ -47,7 +47,10 @@ def test_the_name_of_a_field_is_preferred_to_a_synonym() -> None:
 def test_a_header_without_customer_id_is_told_what_it_has() -> None:
     refused = refusal("Name", "E\0mail", "", "x" * 100)
     assert refused.code == "missing_column"
-    assert refused.message == "No column is named customer_id; of the 4 columns name, email could be recognized"
+    assert refused.message == (
+        "The first row must be the header, with a column customer_id; of a customer's fields row 1 names name, email"
+    )
+    assert refusal("Our customers, as of May").message.endswith("row 1 names none")
 
 
 def test_a_field_that_two_columns_have_is_refused_with_both_names() -> None:

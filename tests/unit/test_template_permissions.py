@@ -41,7 +41,7 @@ from tests.unit.templates import (
 )
 from tools.template import load
 
-PREFIXES = {"uploads/", "work/", "results/"}  # of the bucket's keys: customers.files
+PREFIXES = {"uploads/", "steps/", "results/"}  # of the bucket's keys: customers.files
 READS = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "s3:GetObject"}
 POLLS = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}  # by Lambda, in the function's role
 # The permission that a request of S3 needs, where that has another name.
@@ -137,7 +137,7 @@ def test_an_upload_is_put_by_a_link_of_create_import_only_and_read_by_no_functio
 
 
 def test_what_is_between_two_steps_no_function_with_a_route_touches(template: Template) -> None:
-    touching = {name for name, each in functions(template).items() if "work/" in {on for _, on in permissions(each)}}
+    touching = {name for name, each in functions(template).items() if "steps/" in {on for _, on in permissions(each)}}
     assert touching == {"split_import", "import_chunk", "finish_import"}
 
 
@@ -361,7 +361,7 @@ PARTS = {
 }
 INDEX = {"Fn::Sub": "${Table.Arn}/index/by_name"}
 EVERYTHING = {"Fn::Sub": "${Bucket.Arn}/*"}
-UPLOADS, WORK, RESULTS = ({"Fn::Sub": f"${{Bucket.Arn}}/{prefix}/*"} for prefix in ("uploads", "work", "results"))
+UPLOADS, STEPS, RESULTS = ({"Fn::Sub": f"${{Bucket.Arn}}/{prefix}/*"} for prefix in ("uploads", "steps", "results"))
 
 
 def allow(action: str, resource: Any) -> Any:
@@ -418,8 +418,8 @@ BREAKS: Mapping[Callable[[Template], None], list[tuple[str, Any]]] = {
         ("split/1/Action", ["s3:GetObject"]),
     ],
     test_what_is_between_two_steps_no_function_with_a_route_touches: [
-        ("get_import/1/Resource", WORK),
-        ("purge/Policies/0/Statement/0", allow("s3:DeleteObject", WORK)),
+        ("get_import/1/Resource", STEPS),
+        ("purge/Policies/0/Statement/0", allow("s3:DeleteObject", STEPS)),
     ],
     test_a_function_with_a_route_reads_results_and_one_without_writes_them: [
         ("get_import/1/Action", ["s3:DeleteObject"]),

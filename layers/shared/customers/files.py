@@ -1,6 +1,6 @@
 """The bucket of uploads and results: one S3 client with its limits, streams in and out, and links for users.
 
-`uploads/` is as users sent it, `work/` is between the steps of an import, `results/` is for users. The lifecycle rule
+`uploads/` is as users sent it, `steps/` is between the steps of an import, `results/` is for users. The lifecycle rule
 of the bucket removes all of it after `LIFE_DAYS`.
 """
 
@@ -39,12 +39,12 @@ def upload_key(import_id: str) -> str:
 
 def rows_key(import_id: str) -> str:
     """The copy of an upload that workers read, in CSV."""
-    return f"work/{import_id}/rows.csv"
+    return f"steps/{import_id}/rows.csv"
 
 
 def part_key(import_id: str, chunk: int) -> str:
     """The rejected rows of a chunk."""
-    return f"work/{import_id}/rejected-{chunk:05}.csv"
+    return f"steps/{import_id}/rejected-{chunk:05}.csv"
 
 
 def rejected_key(import_id: str) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from customers.importing.rows import RowError
-from customers.sheets import Columns, Record, neutralised, plain
+from customers.sheets import Columns, Record, is_error, neutralised, plain
 
 BOM = "\ufeff".encode()  # without it Excel takes UTF-8 for the machine's own encoding
 WHY = ("row", "code", "message")
 
 
 def header(columns: Columns) -> list[str]:
-    return [name for name in columns.names if name not in WHY] + [*WHY]
+    return [neutralised(name) for name in columns.names if name not in WHY] + [*WHY]
 
 
 def lines(columns: Columns, records: Iterable[Record], errors: Sequence[RowError]) -> Iterator[list[str]]:
@@ -26,12 +26,17 @@ def lines(columns: Columns, records: Iterable[Record], errors: Sequence[RowError
     for number, of_row in groupby(errors, lambda error: error.row):
         all_of_row = list(of_row)
         cells = by_number[number].cells
-        shown = [plain(cells[place]) if place < len(cells) else "" for place in kept]
+        shown = [_shown(cells[place]) if place < len(cells) else "" for place in kept]
         said = [f"{error.field}: {error.message}" if error.field else error.message for error in all_of_row]
         yield [*shown, str(number), all_of_row[0].code, "; ".join(said)]
 
 
 def as_csv_bytes(rows: Iterable[Sequence[str]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerows([neutralised(cell) for cell in row] for row in rows)
+    csv.writer(text).writerows(rows)
     return text.getvalue().encode(errors="replace")
+
+
+def _shown(cell: str) -> str:
+    """What is wrong in a cell stays wrong."""
+    return cell if is_error(cell) else neutralised(plain(cell))

@@ -14,6 +14,7 @@ type OnDeleted = Literal["skip", "restore"]
 
 QUOTING = re.compile("['\"`]|U\\+")  # quotes, or code points
 MISSING_KEY = "customer_id_missing"
+NO_VALUE = "The cell shows an error such as #N/A, or its formula was never computed"
 
 
 class RowError(BaseModel):
@@ -38,6 +39,11 @@ class Row:
         """A blank cell sets nothing."""
         if problem := columns.problem_of(record):
             return cls.rejected(record.number, problem.code, problem.message)
+        if unreadable := columns.errors_of(record):
+            errors = [
+                RowError(row=record.number, field=name, code="unreadable_cell", message=NO_VALUE) for name in unreadable
+            ]
+            return cls(record.number, errors=errors)
         values = values_of(record, columns)
         if "customer_id" not in values:
             return cls.rejected(record.number, MISSING_KEY, "The row has no customer_id", "customer_id")

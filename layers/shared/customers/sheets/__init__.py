@@ -8,7 +8,7 @@ from customers.sheets.columns import FIELDS, READ_ONLY, SYNONYMS, Columns, colum
 from customers.sheets.conversion import as_csv
 from customers.sheets.csv_text import Csv, records
 from customers.sheets.dialect import sniff
-from customers.sheets.formulas import neutralised, plain
+from customers.sheets.formulas import is_error, neutralised, plain
 from customers.sheets.problems import Problem, Record, UnreadableFile
 from customers.sheets.workbook import LARGE, SMALL, Limits
 
@@ -26,6 +26,7 @@ __all__ = [
     "UnreadableFile",
     "as_csv",
     "columns_of",
+    "is_error",
     "neutralised",
     "plain",
     "records",

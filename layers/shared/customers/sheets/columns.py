@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from customers.sheets.formulas import plain
+from customers.sheets.formulas import is_error, plain
 from customers.sheets.problems import Problem, Record, UnreadableFile
 
 type Field = Literal["customer_id", "name", "surname", "email", "phone", "status", "agent_id"]
@@ -79,7 +79,8 @@ class Columns:
     def key_of(self, record: Record) -> str:
         """The record's customer_id as it is compared: trimmed, empty for none."""
         place = self.places[KEY]
-        return plain(record.cells[place]).strip() if place < len(record.cells) else ""
+        cell = record.cells[place] if place < len(record.cells) else ""
+        return "" if is_error(cell) else plain(cell).strip()
 
     def problem_of(self, record: Record) -> Problem | None:
         """Why this record cannot be taken, if so: it could not be read, or has values beside the header's columns."""
@@ -87,6 +88,11 @@ class Columns:
             count = len(self.names)
             return Problem("too_many_cells", f"The row has more values than the header has columns ({count})")
         return record.problem
+
+    def errors_of(self, record: Record) -> list[Field]:
+        """The fields of which the spreadsheet had no value to write."""
+        cells = record.cells
+        return [field for field, place in self.places.items() if place < len(cells) and is_error(cells[place])]
 
 
 def columns_of(header: Record | None) -> Columns:
@@ -100,8 +106,10 @@ def columns_of(header: Record | None) -> Columns:
     exact = _places(names, folded, _EXACT)
     places = {**_places(names, folded, _OTHER, but=exact), **exact}
     if KEY not in places:
-        known = ", ".join(places) or "none of a customer's fields"
-        msg = f"No column is named customer_id; of the {len(names)} columns {known} could be recognized"
+        msg = (
+            "The first row must be the header, with a column customer_id; "
+            f"of a customer's fields row {header.number} names {', '.join(places) or 'none'}"
+        )
         raise UnreadableFile("missing_column", msg)  # a file without a header has somebody's data here
     taken = {*places.values(), *(place for place, name in enumerate(folded) if name in _READ_ONLY)}
     unknown = (name.strip() for place, name in enumerate(names) if place not in taken)

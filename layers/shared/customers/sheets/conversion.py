@@ -4,15 +4,16 @@ import codecs
 import csv
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import batched
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from customers.sheets.archive import damaged
+from customers.sheets.formulas import NO_VALUE
 from customers.sheets.problems import UnreadableFile
 from customers.sheets.values import text_of
-from customers.sheets.workbook import LARGE, Limits, copy_first_sheet, unsupported
+from customers.sheets.workbook import LARGE, Limits, Sheet, copy_first_sheet, unsupported
 
 _BLOCK_BYTES = 1 << 18
 _HEAD_BYTES = 512
@@ -32,6 +33,7 @@ _OTHERS = (
     b"{\\rtf",
 )
 _MARKUP = (b"<!doctype", b"<html", b"<table", b"<?xml", b"<workbook")
+_JSON = (b"{", b"[{")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -51,8 +53,11 @@ def as_csv(file: BinaryIO, *, scratch: Path | None = None, limits: Limits = LARG
             "The file is an old Excel workbook (.xls) or a protected one: save it as XLSX or CSV, without a password"
         )
         raise UnreadableFile("unsupported_file", message)
-    if head.startswith(_OTHERS) or head.removeprefix(codecs.BOM_UTF8).lstrip().lower().startswith(_MARKUP):
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if head.startswith(_OTHERS) or text.lower().startswith(_MARKUP):
         raise unsupported()
+    if text.startswith(_JSON):
+        raise UnreadableFile("unsupported_file", "JSON cannot be imported, nor lines of it: export as CSV")
     return _written(_of_utf16(file), scratch) if head.startswith(_UTF16) else file
 
 
@@ -83,20 +88,35 @@ def _of_utf16(file: BinaryIO) -> Iterator[bytes]:
 def _of_workbook(file: BinaryIO, scratch: Path | None, limits: Limits) -> Iterator[bytes]:
     """Row by row. Cells are written as they are: the mark before a formula, which a CSV file had, is still there."""
     with tempfile.NamedTemporaryFile(suffix=".xlsx", dir=scratch) as copy:  # from another name the parser would guess
-        place = copy_first_sheet(file, cast("BinaryIO", copy), limits)
+        sheet = copy_first_sheet(file, cast("BinaryIO", copy), limits)
         file.seek(0)
         copy.flush()
         line = io.StringIO(newline="")
         writer = csv.writer(line)
-        for rows in batched(_rows(copy.name, place), _BATCH_ROWS, strict=False):
+        for rows in batched(_rows(copy.name, sheet), _BATCH_ROWS, strict=False):
             writer.writerows(rows)
             yield line.getvalue().encode()
             line.seek(0)
             line.truncate()
 
 
-def _rows(path: str, place: int) -> Iterator[list[str]]:
+def _rows(path: str, sheet: Sheet) -> Iterator[list[str]]:
     """The rows of a sheet, from row 1 on."""
+    number = 0
+    for number, cells in enumerate(_parsed(path, sheet.place), 1):
+        yield _with_errors(cells, sheet.unreadable_in(number)) if number in sheet.unreadable else cells
+    for further in range(number + 1, max(sheet.unreadable, default=0) + 1):  # the parser ends with the last value
+        yield _with_errors([], sheet.unreadable_in(further))
+
+
+def _with_errors(cells: list[str], places: Iterable[int]) -> list[str]:
+    for place in places:
+        cells += [""] * (place + 1 - len(cells))
+        cells[place] = NO_VALUE  # for all of them: the parser does not say which it is
+    return cells
+
+
+def _parsed(path: str, place: int) -> Iterator[list[str]]:
     import python_calamine  # noqa: PLC0415 - only who reads a workbook pays for it
 
     try:
@@ -104,5 +124,6 @@ def _rows(path: str, place: int) -> Iterator[list[str]]:
     except python_calamine.CalamineError:
         raise damaged() from None
     if sheet.start is not None:  # otherwise it has no rows, and the parser panics when asked for them
+        before = [""] * sheet.start[1]  # it begins with row 1, but with the first column that has a value
         for row in sheet.iter_rows():
-            yield [cell if type(cell) is str else text_of(cell) for cell in row]
+            yield before + [cell if type(cell) is str else text_of(cell) for cell in row]

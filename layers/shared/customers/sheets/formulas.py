@@ -1,15 +1,24 @@
-"""Cells of a CSV file that a spreadsheet would take for formulas.
+"""Cells of a CSV file that a spreadsheet would take for formulas, and what it writes for those that came to nothing.
 
-What we write has one more apostrophe before such a cell, and what we read has one fewer: texts that have apostrophes of
-their own come back as they were.
+What we write has one more apostrophe before a value that looks so, and what we read has one fewer: texts that have
+apostrophes of their own come back as they were.
 """
 
 import re
 
 # A spreadsheet also skips a tab or a carriage return, and takes the full-width forms, when it looks for a formula.
 _BEGINS = "=+\\-@\t\r＝＋－＠"  # noqa: RUF001
-_DANGEROUS = re.compile(f"'*[{_BEGINS}]")
-_MARKED = re.compile(f"'+[{_BEGINS}]")
+NO_VALUE = "#N/A"
+_ERRORS = frozenset(
+    ("#CALC!", "#DIV/0!", "#GETTING_DATA", NO_VALUE, "#NAME?", "#NULL!", "#NUM!", "#REF!", "#SPILL!", "#VALUE!")
+)
+_DANGEROUS = re.compile(f"'*([{_BEGINS}]|({'|'.join(map(re.escape, _ERRORS))})$)")
+_MARKED = re.compile(f"'{_DANGEROUS.pattern}")
+
+
+def is_error(cell: str) -> bool:
+    """Whether a spreadsheet has written that there is no value."""
+    return cell.strip() in _ERRORS
 
 
 def neutralised(value: str) -> str:

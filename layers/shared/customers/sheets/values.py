@@ -10,8 +10,7 @@ type Cell = int | float | str | bool | time | date | datetime | timedelta
 def text_of(cell: Cell) -> str:
     """As a person would type it: 39021234567 and not 3.9E+10, 2026-01-31 for a date, true and false.
 
-    A number has all the digits that it was stored with, which are 15 to 17. A cell with an error, such as #N/A, has no
-    value for the parser: it is blank.
+    A number has all the digits that it was stored with, which are 15 to 17, whatever the format that it is shown in.
     """
     return _TEXTS[type(cell)](cell)
 

@@ -7,7 +7,8 @@ zip file of our own, while what the parser is going to allocate for it is added 
 import re
 import zipfile
 from array import array
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -47,8 +48,25 @@ def _too_large(what: str) -> UnreadableFile:
     return UnreadableFile("workbook_too_large", f"The sheet is too large: {what}. CSV files may be larger")
 
 
-def copy_first_sheet(file: BinaryIO, into: BinaryIO, limits: Limits) -> int:
-    """Write a workbook whose only sheet is the first visible one of `file`. Answers that sheet's place among all.
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """`place` is the sheet's among all. `unreadable` has the cells that show something else than a value.
+
+    Those are errors, and formulas that were never computed: by row a number whose bits are the columns. Rows and
+    columns begin with 1. The parser takes all of them for blank.
+    """
+
+    place: int
+    unreadable: Mapping[int, int]
+
+    def unreadable_in(self, row: int) -> Iterator[int]:
+        """The places of these cells in a row, from 0 on."""
+        columns = self.unreadable.get(row, 0)
+        return (place for place in range(columns.bit_length() - 1) if columns >> place + 1 & 1)
+
+
+def copy_first_sheet(file: BinaryIO, into: BinaryIO, limits: Limits) -> Sheet:
+    """Write a workbook whose only sheet is the first visible one of `file`.
 
     Raises `UnreadableFile`: unsupported_file, damaged_workbook, unsafe_workbook, workbook_too_large, no_sheet.
     """
@@ -65,7 +83,7 @@ class _Copy:
         self._left = limits.unpacked
         self._copied = set[Part]()
 
-    def first_sheet(self) -> int:
+    def first_sheet(self) -> Sheet:
         if not self._archive.find("_rels/.rels"):
             raise unsupported()
         package, sheets, relations = _Relations(), _Sheets(), _Relations()
@@ -80,8 +98,9 @@ class _Copy:
         strings = _Strings(self._limits)
         self._copy(f"{folder}sharedStrings.xml", strings, self._limits.unpacked, optional=True)
         path = target[1:] if target.startswith("/") else folder + target
-        self._copy(path, _Grid(self._limits, strings.lengths), self._limits.unpacked)
-        return place
+        grid = _Grid(self._limits, strings.lengths)
+        self._copy(path, grid, self._limits.unpacked)
+        return Sheet(place, grid.unreadable)
 
     def _copy(self, name: str, reader: markup.Reader, most: int = _SMALL_PART_BYTES, *, optional: bool = False) -> None:
         part = self._archive.find(name)
@@ -204,6 +223,7 @@ class _Grid(markup.Reader):
 
     def __init__(self, limits: Limits, shared: Sequence[int]) -> None:
         super().__init__()
+        self.unreadable = defaultdict[int, int](int)
         self._limits = limits
         self._shared = shared
         self._numbers = dict[str, int]()  # of columns, by their letters
@@ -213,7 +233,9 @@ class _Grid(markup.Reader):
         self._cell_row = 1
         self._height = 0
         self._width = 0
+        self._type: str | None = None  # of the cell
         self._is_reference = False  # the cell has the number of a shared text
+        self._has_no_value = False  # the cell is an error, or a formula of which no value was read yet
         self._in_value = False
         self._is_counted = False  # a first piece of that number was read
         self._characters = 0
@@ -228,12 +250,16 @@ class _Grid(markup.Reader):
             if reference is not None:
                 column = self._numbers.get(reference.removesuffix(self._digits))
                 self._column = column or self._place(reference)
-            self._is_reference = attributes.get("t") == "s"
+            self._type = attributes.get("t")
+            self._is_reference = self._type == "s"
+            self._has_no_value = self._type == "e"
         elif name in {"v", "is"}:
             self._in_value = True
             self._is_counted = False
             if self._cell_row > self._height or self._column > self._width:
                 self._grow()
+        elif name == "f":
+            self._has_no_value = self._type != "str"  # an empty text is a value
         elif name == "row":
             digits = attributes.get("r")
             if digits is not None:
@@ -246,6 +272,9 @@ class _Grid(markup.Reader):
     def closed(self, name: str) -> None:
         self._depth -= 1
         if name == "c":
+            if self._has_no_value:
+                self._grow()
+                self.unreadable[self._cell_row] |= 1 << self._column
             self._column += 1
         elif name in {"v", "is"}:
             self._in_value = False
@@ -259,6 +288,7 @@ class _Grid(markup.Reader):
     def text(self, text: str) -> None:
         if not self._in_value:
             return
+        self._has_no_value = self._type == "e"
         if not self._is_reference:
             self._characters += len(text)
         else:  # the parser takes what is before a reference to a character for the number, and what is no number for 0
