@@ -434,11 +434,11 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
         "file": (
             "CSV: UTF-8, UTF-16 or Windows-1252; commas, semicolons or tabs; cells in quotes may have several lines, "
             "but no field of a customer. Which of these it is, is found out. XLSX: the first sheet that is shown, with "
-            "numbers as they are and not as they are formatted. The media type and the file name "
-            f"of the part do not matter. The form has at most {MAX_FILE_BODY_BYTES // _MEGABYTES} MiB, a cell "
-            f"{MAX_CELL_CHARS:,} characters. Where apostrophes come before `=`, `+`, `-` or `@` at the beginning of a "
-            "cell, or before an error such as `#N/A`, one is dropped: exports put it there so that no spreadsheet takes "
-            "the value for what it is not."
+            "numbers as they are and not as they are formatted. The media type and the file name of the part do "
+            f"not matter. The form has at most {MAX_FILE_BODY_BYTES // _MEGABYTES} MiB, a cell {MAX_CELL_CHARS:,} "
+            "characters. Where apostrophes come before `=`, `+`, `-` or `@` at the beginning of a cell, or before an "
+            "error such as `#N/A`, one is dropped: exports put it there so that no spreadsheet takes the value for "
+            "what it is not."
         )
     },
     "ImportOut": {
