@@ -99,7 +99,7 @@ class LocalCloud:
     def started(self) -> Iterator["subprocess.Popen[bytes]"]:
         """Run it, and yield its process; afterwards all that it started is stopped, and its state is on disk.
 
-        Raises `LocalCloudError`, also when its state could not be brought to the disk.
+        Raises `LocalCloudError`.
         """
         scratch = self.directory / "tmp"
         with self._locked() as lock, (self.directory / "ministack.log").open("wb") as log:
@@ -117,16 +117,18 @@ class LocalCloud:
                 start_new_session=True,  # a terminal's Ctrl-C is for us; we stop it in order
                 pass_fds=[lock],  # so that the lock lasts as long as it does, whatever becomes of us
             )
+            is_up = False
             try:
                 self._wait(process)
+                is_up = True
                 (self.directory / "port").write_text(str(self.port))
                 yield process
             finally:
                 self._stopping.touch()
-                try:
-                    _stop(process)
-                finally:
-                    _discard(scratch)
+                in_order = _stop(process)
+                _discard(scratch)
+                if is_up and not in_order:
+                    raise LocalCloudError("MiniStack was killed, and its data since the last start are lost")
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -138,14 +140,14 @@ class LocalCloud:
         with (self.directory / "lock").open("w") as lock:
             waits_until = 0.0
             while not _has_locked(lock):
-                if not waits_until and self._stopping.exists():
-                    print("Another make run is saving its data; this one goes on when it has ended", file=sys.stderr)
-                    waits_until = time.monotonic() + STOP_SECONDS
-                if time.monotonic() > waits_until:
+                if not self._stopping.exists() or 0 < waits_until < time.monotonic():
                     raise LocalCloudError(
                         f"Another make run has the data in {self.directory}. Stop it (Ctrl-C in its terminal), or give "
                         f"this one data of its own: LOCAL_CLOUD=/some/directory make run PORT={self.port + 1}"
                     )
+                if not waits_until:
+                    print("Another make run is saving its data; this one goes on when it has ended", file=sys.stderr)
+                    waits_until = time.monotonic() + STOP_SECONDS
                 time.sleep(0.05)
             self._stopping.unlink(missing_ok=True)
             yield lock.fileno()
@@ -317,12 +319,13 @@ def _has_locked(file: IO[str]) -> bool:
     return True
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop it in order, so that it writes its state, and then whatever it has left behind in its session.
+def _stop(process: subprocess.Popen[bytes]) -> bool:
+    """Stop it, and then whatever it has left behind in its session.
 
-    Raises `LocalCloudError` if it was killed.
+    Whether it has ended in order, so that it has written its state; otherwise it was killed.
     """
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C must not cost the data
+    # Neither an impatient second Ctrl-C nor the end of the terminal may cost the data.
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -331,6 +334,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        signal.signal(signal.SIGINT, before)
-        if process.returncode == -signal.SIGKILL:
-            raise LocalCloudError("MiniStack was killed, and its data since the last start are lost")
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    return process.returncode != -signal.SIGKILL

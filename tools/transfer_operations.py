@@ -51,7 +51,7 @@ CONTENT_TYPES: tuple[str, ...] = get_args(ContentType.__value__)
 
 
 class ImportForm(BaseModel):
-    """A form with one part; what else it has is ignored."""
+    """A form with one part; options are parameters of the query."""
 
     file: Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary", "title": "File"})]
 
@@ -84,7 +84,7 @@ FILE_CODES: Mapping[str, str] = {
     "unreadable_text": "The file is not the UTF-16 that it begins as.",
     "unreadable_header": "The first row, which should name the columns, cannot be read.",
     "missing_column": "No column is the `customer_id`.",
-    "duplicate_column": "More than one column is the same field.",
+    "duplicate_column": "Two columns have the same field's name, or two of its other names and none its own.",
     "unreadable_rows": "The quotes of too many rows do not add up.",
     "no_sheet": "The workbook shows no worksheet.",
     "damaged_workbook": "The workbook is damaged; a spreadsheet may be able to mend it.",
@@ -282,7 +282,8 @@ cell leaves the value as it is. Of rows with one `customer_id` the first counts,
 skipped, with an error for each of its problems, and stops no other row. `row` is the number that a spreadsheet shows; \
 blank rows have one, but are not in `total`.
 
-**Columns.** The first row names them. Case, accents, spaces and punctuation of a name do not matter.
+**Columns.** The first row names them. Case, accents, spaces and punctuation of a name do not matter. Beside \
+a column with the field's own name, those with its other names are passed over as unknown.
 
 {_table(("Field", "Other names"), ((f"`{field}`", ", ".join(names)) for field, names in SYNONYMS.items()))}
 
@@ -321,7 +322,8 @@ goes on where it was. Rows are taken in batches, each as a whole: after a 503 so
 Makes an import of a CSV or XLSX file of up to {MAX_ROWS:,} rows and {MAX_UPLOAD_BYTES // _MEGABYTES} MiB, which \
 waits for the file. Send that to `upload.url`: a POST of multipart/form-data with all of `upload.fields` first and the \
 part `file` last. A 204 says that it has arrived; the import starts by itself, and \
-`GET /customers/imports/{{import_id}}` tells how far it is. A second file starts nothing.
+`GET /customers/imports/{{import_id}}` tells how far it is. A second file starts nothing; \
+until the first one is read, it takes its place.
 
 Rows, columns and codes are those of `POST /customers/import`. What is wrong with rows is in the file of rejected \
 rows. A customer that was purged, or given another `customer_id`, since the import was made is not made again. One \

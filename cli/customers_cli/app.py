@@ -52,7 +52,7 @@ def import_(
         Path | None, typer.Option(help="Where to save the rejected rows; otherwise beside FILE, as NAME.rejected.csv.")
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Import the file anew, whatever has become of an earlier import of it.")
+        bool, typer.Option("--again", help="Import the file anew. Interrupted, go on with: customers imports watch ID.")
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="End once the file is sent; do not wait.")] = False,
     url: Url = None,

@@ -21,7 +21,9 @@ STDOUT = Path("-")
 def export(run: Session, asked: Values, output: Path) -> int:
     """To a file, or to STDOUT; the exit code. Raises `Refused`, `Unreachable`, `OSError`."""
     job: Job = run.api.post(EXPORTS, asked, key=str(uuid4())).body
+    run.if_left = words.unfinished(job["id"])
     job = run.follow(_path_of(job), job)
+    run.if_left = ()
     if run.as_json:
         run.view.data(job)
     if "file" not in job:

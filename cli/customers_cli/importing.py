@@ -61,14 +61,18 @@ def follow(run: Session, job: Job, *, sent: bool) -> Job:
 
 
 def conclude(run: Session, job: Job, rejected: Path) -> int:
-    """Show an import that is over and save its rejected rows; the exit code. Raises `Unreachable`, `OSError`."""
-    for line in words.result(job):
-        run.view.result(line)
-    if run.as_json:
-        run.view.data(job)
-    if "rejected" in job:
-        run.if_left = words.unfetched(job["id"])
-        place = save(rejected, lambda file: _download(run, job, file), replace=False)
+    """Save the rejected rows of an import that is over, and show it; the exit code. Raises `Unreachable`, `OSError`."""
+    place = None
+    try:
+        if "rejected" in job:
+            run.if_left = words.unfetched(job["id"])
+            place = save(rejected, lambda file: _download(run, job, file), replace=False)
+    finally:
+        for line in words.result(job):
+            run.view.result(line)
+        if run.as_json:
+            run.view.data(job)
+    if place:
         run.view.table(("row", "code", "message", "customer_id"), islice(rows_of(place), SHOWN_ROWS))
         number = job["rejected"]["rows"]
         if number > SHOWN_ROWS:

@@ -19,7 +19,7 @@ app = typer.Typer(help="What has become of imports.", epilog=EPILOG, no_args_is_
 def list_(
     context: typer.Context,
     *,
-    limit: Annotated[int, typer.Option(help="How many to show.", min=1)] = 10,
+    limit: Annotated[int, typer.Option(help="How many to show.", min=1, max=200)] = 10,
     offset: Annotated[int, typer.Option(help="How many newer ones to leave out.", min=0)] = 0,
     owner_id: OwnerId = None,
     url: Url = None,

@@ -20,8 +20,9 @@ from customers_cli.client import Job
 from customers_cli.links import At
 
 NOW_AND_THEN = 10.0  # seconds between plain lines about the same thing
-BAR_WIDTH = 20
+BAR_WIDTH = 16
 WHOLE_COLUMNS = 2
+READABLE_WIDTH = 40  # of all other columns together
 
 
 class _Console(Console):
@@ -53,7 +54,7 @@ class View:
         sys.stdout.flush()  # here, where a closed pipe is dealt with
 
     def table(self, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
-        """The first two columns stay whole, however narrow the terminal is: ids are there to be copied.
+        """The first two columns stay whole: ids are there to be copied. A terminal too narrow for that has no columns.
 
         Where it is not read by people: its cells, with tabs between them, without the header.
         """
@@ -62,6 +63,11 @@ class View:
             for line in cells:
                 self._results.file.write("\t".join(line) + "\n")  # the console itself would make spaces of tabs
             self._results.file.flush()
+            return
+        whole = sum(max(map(len, column)) for column in [*zip(header, *cells, strict=True)][:WHOLE_COLUMNS])
+        if self._results.width < whole + READABLE_WIDTH:
+            for line in cells:
+                self._line(self._results, "  ".join(line))
             return
         columns = (Column(name, no_wrap=at < WHOLE_COLUMNS, overflow="fold") for at, name in enumerate(header))
         table = Table(*columns, box=None, header_style="bold", pad_edge=False)
@@ -109,12 +115,15 @@ class View:
     def _follow_by_bar(self, jobs: Iterable[Job]) -> Job:
         job: Job = {}
         line = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
-        with Progress(BarColumn(BAR_WIDTH), line, console=self._err) as bar:
+        bar_column = BarColumn(BAR_WIDTH, table_column=Column(min_width=BAR_WIDTH))
+        with Progress(bar_column, line, console=self._err) as bar:
             task = bar.add_task("", total=None)
             for job in jobs:
                 measured = "total" in job
                 total, done = (100, job["percent"]) if measured else (None, 0)
-                bar.update(task, total=total, completed=done, description=words.printable(words.progress(job)))
+                bar.update(
+                    task, total=total, completed=done, description=words.printable(words.progress(job, brief=True))
+                )
         return job
 
     @staticmethod

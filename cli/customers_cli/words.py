@@ -52,8 +52,8 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def progress(job: Job) -> str:
-    """How far it is, on one line: `24.0 %  1,200 of 5,000  400/s  0:10 left  1,000 created, …`."""
+def progress(job: Job, *, brief: bool = False) -> str:
+    """How far it is, on one line: `24.0 %  1,200 of 5,000  400/s  0:10 left  1,000 created, …`, or `12 rejected`."""
     if job["state"] != "running":
         return STATES.get(job["state"], str(job["state"]))
     done = job["read"] if "read" in job else job["processed"]
@@ -62,7 +62,11 @@ def progress(job: Job) -> str:
         parts.append(f"{rate:,.0f}/s")
     if (left := job.get("remaining_seconds")) is not None:
         parts.append(f"{duration(left)} left")
-    return "  ".join([*parts, f"{job['rows']:,} written" if "rows" in job else counts(job)])
+    if "rows" in job:
+        parts.append(f"{job['rows']:,} written")
+    else:
+        parts.append(f"{job['skipped']:,} rejected" if brief else counts(job))
+    return "  ".join(parts)
 
 
 def counts(job: Job) -> str:
@@ -118,6 +122,11 @@ def unsent(id: str) -> list[str]:
         "  go on:      the same command again",
         f"  cancel it:  customers imports cancel {id}",
     ]
+
+
+def unfinished(id: str) -> list[str]:
+    """Likewise about an export, which nothing but the command that began it fetches."""
+    return [f"Export {id} goes on without this command; the same command again begins another."]
 
 
 def unfetched(id: str) -> list[str]:

@@ -38,7 +38,7 @@ class World:
         """
         longest = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
         seconds = max(longest * (1 + self.chance()) / 2, retry_after)
-        if attempt:
+        if attempt or retry_after > LONGEST_PAUSE:
             say(f"{failure}; trying again in {math.ceil(seconds)} s")
         self.sleep(seconds)
 

@@ -307,7 +307,8 @@ XLSX = {
             (
                 (None, "customer_id", "name", "surname"),
                 (None, "c-1", xlsx.Formula("A1", ""), xlsx.Formula("A1", None)),
-                (None, "c-2", "José"),
+                (None, "c-2", "José", None, xlsx.Formula("right of all columns", None)),
+                (None, "c-3", xlsx.Formula("A1", None, as_text=True)),
                 [],
                 (None, xlsx.Formula("A1", None)),
             )
@@ -315,11 +316,15 @@ XLSX = {
         {
             2: {"customer_id": "c-1", "surname": "#N/A"},
             3: {"customer_id": "c-2", "name": "José"},
-            5: {"customer_id": "#N/A"},
+            4: {"customer_id": "c-3", "name": "#N/A"},
+            6: {"customer_id": "#N/A"},
         },
     ),
     "nothing-computed.xlsx": File(
-        one_sheet(xlsx.grid([[xlsx.Formula("A1", None)]], first_row=3, first_column=3)), refused="missing_column"
+        one_sheet(xlsx.grid([[xlsx.Formula("A1", None)]], first_row=3, first_column=3)), refused="empty_file"
+    ),
+    "error-of-another-program.xlsx": File(
+        excel((("customer_id", "name"), ("c-1", xlsx.Error("#ERROR!")))), refused="damaged_workbook"
     ),
     "newlines-and-spaces.xlsx": File(
         excel((("customer_id", "name", "surname"), ("c-1", "Ada\nByron", " x "), ("c-2", 'a "b", c', "d;e"))),

@@ -27,6 +27,7 @@ STYLES = (
 class Formula:
     text: str
     cached: str | float | None  # None: it was never computed
+    as_text: bool = False  # and would have been a text
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,8 @@ def _typed(value: Value, strings: Strings | None) -> tuple[str, str]:
             typed = 't="s"', f"<v>{strings.number(value)}</v>"
         case str():
             typed = 't="inlineStr"', f'<is><t xml:space="preserve">{escape(value)}</t></is>'
-        case Formula(text, str() as cached):
-            typed = 't="str"', f"<f>{escape(text)}</f><v>{escape(cached)}</v>"
-        case Formula(text, None):
-            typed = 's="0"', f"<f>{escape(text)}</f><v/>"
-        case Formula(text, cached):
-            typed = 's="0"', f"<f>{escape(text)}</f><v>{cached!r}</v>"
+        case Formula():
+            typed = _computed(value)
         case Error(name):
             typed = 't="e"', f"<v>{escape(name)}</v>"
         case bool():
@@ -92,6 +89,17 @@ def _typed(value: Value, strings: Strings | None) -> tuple[str, str]:
         case _:
             typed = _dated(value)
     return typed
+
+
+def _computed(formula: Formula) -> tuple[str, str]:
+    written = f"<f>{escape(formula.text)}</f>"
+    match formula.cached:
+        case str() as cached:
+            return 't="str"', f"{written}<v>{escape(cached)}</v>"
+        case None:
+            return ('t="str"', written) if formula.as_text else ('s="0"', f"{written}<v/>")
+        case cached:
+            return 's="0"', f"{written}<v>{cached!r}</v>"
 
 
 def _dated(value: date | timedelta) -> tuple[str, str]:

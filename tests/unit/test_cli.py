@@ -429,6 +429,13 @@ def test_ids_are_whole_in_a_list_on_a_narrow_terminal(terminal: Terminal, people
     assert any(line.startswith(f"{id}  {TIME[:16]}Z  people.csv  completed") for line in lines)
 
 
+def test_a_terminal_of_60_columns_shows_lines_and_no_columns(terminal: Terminal, people: Path) -> None:
+    terminal("import", people)
+    out = terminal("imports", "list", TTY_COMPATIBLE="1", TERM="xterm", COLUMNS="60").stdout
+    said = "completed: 20 created, 0 updated, 0 rejected"
+    assert out.rstrip("\n") == f"{terminal.service.job['id']}  {TIME[:16]}Z  people.csv  {said}"
+
+
 def test_a_list_says_what_failed_and_what_was_a_dry_run(terminal: Terminal, people: Path) -> None:
     terminal.service.work[-1] = "failed"
     terminal.service.error = {"code": "missing_column", "message": "No column customer_id"}

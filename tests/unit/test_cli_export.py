@@ -110,6 +110,14 @@ def test_ctrl_c_leaves_no_file(terminal: Terminal, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_ctrl_c_while_it_is_made_says_what_becomes_of_it(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.service.ctrl_c = "running"
+    result = terminal("export", "-o", "all.csv")
+    said = f"Export {terminal.service.job['id']} goes on without this command; the same command again begins another."
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, said)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_failed_export_says_why(terminal: Terminal, tmp_path: Path) -> None:
     terminal.service.work = ["failed"]
     terminal.service.error = {"code": "incomplete", "message": "It could not be read in time"}

@@ -15,15 +15,16 @@ from customers_cli.failures import UNREAD
 from tests.unit.test_cli_service import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = """
+SECONDS = 30
+ID = "00000000-0000-4000-8000-000000000000"
+PROGRAM = f"""
 import httpx
 from customers_cli.app import main
 from customers_cli.world import World
 from tests.unit.test_cli_service import Service, new_import
 
-id = "00000000-0000-4000-8000-000000000000"
-listed = new_import(id, {"file_name": "people.csv", "on_deleted": "skip", "dry_run": False})
-service = Service(work=["completed"], jobs={id: listed})
+listed = new_import("{ID}", {{"file_name": "people.csv", "on_deleted": "skip", "dry_run": False}})
+service = Service(bad=1, uploads=[b""], work=["completed"], jobs={{"{ID}": listed}})
 service.faults["POST /customers/imports"] = [KeyboardInterrupt()]
 main(obj=World(httpx.MockTransport(service.answer), lambda _: None))
 """
@@ -43,7 +44,7 @@ def run(*arguments: object, stdout: int, stderr: int) -> tuple[int, str | None]:
     environment = {name: value for name, value in ENVIRONMENT.items() if value}
     line = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
     done = subprocess.run(  # noqa: S603 - ours
-        line, cwd=ROOT, env=environment, stdout=stdout, stderr=stderr, text=True, check=False
+        line, cwd=ROOT, env=environment, stdout=stdout, stderr=stderr, text=True, check=False, timeout=SECONDS
     )
     return done.returncode, done.stderr
 
@@ -56,6 +57,13 @@ def test_output_that_nobody_reads_is_no_fault_and_nothing_is_said_of_it(closed: 
 def test_an_export_that_nobody_reads_ends_likewise(closed: int) -> None:
     code, said = run("export", "-o", "-", stdout=closed, stderr=subprocess.PIPE)
     assert (code, said) == (UNREAD, "waiting for its turn\nFetching the file, 18 bytes\n")
+
+
+def test_rejected_rows_are_saved_though_nobody_reads_the_result(closed: int, tmp_path: Path) -> None:
+    code, _ = run(
+        "imports", "watch", ID, "--rejected", tmp_path / "rejected.csv", stdout=closed, stderr=subprocess.PIPE
+    )
+    assert (code, (tmp_path / "rejected.csv").exists()) == (UNREAD, True)
 
 
 def test_ctrl_c_that_nobody_hears_of_ends_likewise(closed: int, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from customers.dynamodb import Table
 from customers.errors import Unavailable
 from customers.importing import batches
 from tests.corpus import xlsx
-from tests.handlers import Answer, Api, Context
+from tests.handlers import BOUNDARY, Answer, Api, Context, multipart
 
 COUNTS = ("total", "created", "updated", "unchanged", "skipped")
 
@@ -94,6 +94,7 @@ def test_a_cell_without_a_value_rejects_its_row_and_is_no_customer_id(api: Api) 
     rows = (
         ("customer_id", "name", "email", "Town"),
         ("C-1", xlsx.Error("#REF!"), xlsx.Formula("A1", None), "Rome"),
+        ("C-1a", xlsx.Error("#REF!"), "nobody"),
         (xlsx.Error("#N/A"), "Ada"),
         (xlsx.Formula("A1", None), "Grace"),
         ("#DIV/0!", "Zoë"),
@@ -103,9 +104,9 @@ def test_a_cell_without_a_value_rejects_its_row_and_is_no_customer_id(api: Api) 
     assert errors(answer)[1:] == [
         (2, "name", "unreadable_cell"),
         (2, "email", "unreadable_cell"),
-        (3, "customer_id", "unreadable_cell"),
-        (4, "customer_id", "unreadable_cell"),
-        (5, "customer_id", "unreadable_cell"),
+        (3, "name", "unreadable_cell"),
+        (3, "email", "value_error"),
+        *((row, "customer_id", "unreadable_cell") for row in (4, 5, 6)),
     ]
     assert listed(api).keys() == {"C-2"}
 
@@ -262,6 +263,15 @@ def test_more_rows_than_are_taken_at_once_are_refused_with_the_way_for_them(api:
 def test_a_file_that_cannot_be_read_is_refused(api: Api, file: bytes, code: str) -> None:
     answer = api.upload(file)
     assert (answer.status, answer.body["detail"][0]["type"]) == (422, code)
+
+
+def test_an_option_that_is_sent_as_a_part_of_the_form_is_refused(api: Api) -> None:
+    part = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="dry_run"\r\n\r\ntrue\r\n'
+    headers = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+    body = part.encode() + multipart(b"customer_id\r\nC-1\r\n")
+    answer = api.call("import_customers", body=body.decode(), headers=headers)
+    assert (answer.status, answer.body["detail"][0]["loc"]) == (422, ["body", "dry_run"])
+    assert not listed(api)
 
 
 def test_the_body_must_be_a_form_with_a_file(api: Api) -> None:

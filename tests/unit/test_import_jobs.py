@@ -148,10 +148,12 @@ def test_the_rejected_rows_once_mended_can_be_imported_as_they_are(imports: Impo
 
 
 def test_a_rejected_row_that_nobody_has_mended_is_rejected_again(imports: Imports) -> None:
-    id = imports.new(b"customer_id,name\nC-1,#N/A\n")
+    id = imports.new(b"customer_id,name,surname\nC-1,#N/A\nC-2,Doe, Jr,Jane\n")
     imports.run(id)
     unmended = imports.bucket.Object(f"results/{id}/rejected.csv").get()["Body"].read()
-    assert [each["code"] for each in imports.api.upload(unmended).body["errors"][-1:]] == ["unreadable_cell"]
+    assert b"Jane" in unmended
+    errors = imports.api.upload(unmended).body["errors"]
+    assert [(each["row"], each["code"]) for each in errors] == [(2, "unreadable_cell"), (3, "too_many_cells")]
     assert not imports.customers()
 
 
@@ -388,8 +390,9 @@ def test_one_that_gives_no_sign_of_life_has_failed_and_its_last_step_may_still_c
     assert "remaining_seconds" not in job
     assert imports.api.call("list_imports").body["data"] == [job]
     assert imports.api.call("cancel_import", id).body == job
+    imports.step("ImportChunk", split["chunks"][1])
     imports.finish(id)
-    assert (imports.see(id)["state"], imports.see(id)["error"]["code"]) == ("failed", "incomplete")
+    assert (imports.see(id)["state"], imports.see(id)["processed"]) == ("cancelled", 12)
 
 
 @pytest.mark.parametrize("step", ["SplitImport", "ImportChunk"])
@@ -400,6 +403,21 @@ def test_a_step_that_begins_is_a_sign_of_life(imports: Imports, table: Table, st
     silent(table, id)
     imports.step(step, asked if step == "SplitImport" else split["chunks"][0])
     assert imports.see(id)["state"] == "running"
+
+
+def test_whatever_moves_an_import_is_a_sign_of_life(imports: Imports, table: Table) -> None:
+    id, jobs = imports.new(PEOPLE), imports.api.app("get_import").jobs
+    long_ago = keys.timestamp(datetime.now(UTC) - timedelta(minutes=LOST_MINUTES + 1))
+    table.put({**(table.get(keys.import_(id)) or {}), "created_at": long_ago})
+    job = jobs.claim(id, "first")
+    assert imports.see(id)["state"] == "splitting"
+    silent(table, id)
+    jobs.move(job, "splitting", "queued")
+    assert imports.see(id)["state"] == "queued"
+    for state, then in (("queued", "finishing"), ("finishing", "finishing"), ("cancelling", "cancelling")):
+        table.put({**(table.get(keys.import_(id)) or {}), "state": state, "alive_at": long_ago})
+        jobs.finishing(id, "first")
+        assert imports.see(id)["state"] == then
 
 
 def test_one_that_waits_for_its_file_is_not_lost(imports: Imports, table: Table) -> None:

@@ -1,6 +1,7 @@
 """The local cloud, without starting it: who works with it reaches no other account, and errors say what helps."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -193,15 +194,37 @@ def test_one_that_goes_on_stopping_is_not_waited_for_any_longer(
             pytest.fail("two have started")
 
 
-def test_one_that_had_to_be_killed_has_lost_its_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_cloud, "STOP_SECONDS", 0.1)
-    command = [sys.executable, "-c", "import signal; signal.signal(15, signal.SIG_IGN); print(); signal.pause()"]
+SAVING = """
+import signal, sys, time
+signal.signal(15, lambda *_: (time.sleep(0.5), sys.exit(0)))
+print(flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def ministack() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that takes half a second to end when it is asked to."""
+    command = [sys.executable, "-c", SAVING]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:  # noqa: S603
         assert process.stdout
         process.stdout.readline()
-        with pytest.raises(LocalCloudError, match="are lost"):
-            local_cloud._stop(process)
-        assert process.returncode
+        yield process
+
+
+def test_one_that_does_not_end_in_time_is_killed(
+    ministack: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_cloud, "STOP_SECONDS", 0.1)
+    assert not local_cloud._stop(ministack)
+
+
+@pytest.mark.parametrize("impatience", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_does_not_cut_short_how_it_ends(
+    ministack: "subprocess.Popen[bytes]", impatience: signal.Signals
+) -> None:
+    Timer(0.1, os.kill, (os.getpid(), impatience)).start()
+    assert local_cloud._stop(ministack)
 
 
 def test_a_port_that_has_just_been_left_is_free(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customers.sheets import Csv, Record, UnreadableFile, as_csv, csv_text, neutralised, plain, records, sniff
+from customers.sheets import Csv, Record, UnreadableFile, as_csv, csv_text, is_error, neutralised, plain, records, sniff
 
 COMMA = Csv("utf-8", ",")
 MEGABYTE = 1 << 20
@@ -151,6 +151,18 @@ def test_memory_does_not_grow_with_the_file(begins: bytes, then: bytes, monkeypa
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] * 1.2
+
+
+@pytest.mark.parametrize("cell", ["#N/A", " #REF! ", "#NAME?", "#ERROR!", "#NV", "#WERT!", "#¡REF!", "Err:502"])
+def test_an_error_of_a_spreadsheet_is_no_value_and_a_value_that_looks_so_is_marked(cell: str) -> None:
+    assert is_error(cell)
+    assert not is_error(neutralised(cell.strip()))
+    assert plain(neutralised(cell.strip())) == cell.strip()
+
+
+@pytest.mark.parametrize("cell", ["", "#1", "# REF!", "#", "#!", "Err: 502", "'#N/A", "#NVA", "A#REF!"])
+def test_other_texts_are_values(cell: str) -> None:
+    assert not is_error(cell)
 
 
 @given(st.text() | cells)

@@ -63,9 +63,9 @@ class Export:
 
     def is_lost(self, now: datetime) -> bool:
         """Whether nobody works on it any more, though nobody has said that it failed. It is not taken up again."""
-        since = self.item.get("moved_at") or self.item["created_at"]
-        silent = keys.timestamp(now - timedelta(minutes=LOST_MINUTES if self.state == "running" else WAITING_MINUTES))
-        return self.state in {"queued", "running"} and str(since) < silent
+        moved_at = self.item.get("moved_at")
+        silent = keys.timestamp(now - timedelta(minutes=LOST_MINUTES if moved_at else WAITING_MINUTES))
+        return self.state in {"queued", "running"} and str(moved_at or self.item["created_at"]) < silent
 
 
 class Exports:

@@ -147,13 +147,11 @@ class Jobs:
         return [self.get(job.id, None) if job.is_under_way else job for job in found], len(ids)
 
     def cancel(self, id: str, owner_id: str | None) -> Job:
-        """Nothing more is begun; what has begun ends. One that waits is cancelled at once, one that is over stays.
+        """Nothing more is begun; what has begun ends. One that waits is cancelled at once, one that has ended stays.
 
         Raises `ImportNotFound`.
         """
-        job = self.get(id, owner_id)
-        if job.is_lost(self._clock()):
-            return job
+        self.get(id, owner_id)
         if not self._move(id, "waiting", {"state": "cancelled", "finished_at": self._now(), **Tally().numbers()}):
             for state in ("splitting", "queued", "running"):
                 if self._move(id, state, {"state": "cancelling"}):
@@ -241,8 +239,9 @@ class Jobs:
         header = self.header(id)
         if not header or header.item.get("execution", execution) != execution:
             return None
-        for state in ("splitting", "queued", "running", "finishing"):
-            self._move(id, state, {"state": "finishing", "alive_at": self._now()})
+        for state in ("splitting", "queued", "running", "finishing", "cancelling"):
+            to = "cancelling" if state == "cancelling" else "finishing"
+            self._move(id, state, {"state": to, "alive_at": self._now()})
         try:
             job = self.get(id, None)
         except ImportNotFound:

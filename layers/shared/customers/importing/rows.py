@@ -39,11 +39,10 @@ class Row:
         """A blank cell sets nothing."""
         if problem := columns.problem_of(record):
             return cls.rejected(record.number, problem.code, problem.message)
-        if unreadable := columns.errors_of(record):
-            errors = [
-                RowError(row=record.number, field=name, code="unreadable_cell", message=NO_VALUE) for name in unreadable
-            ]
-            return cls(record.number, errors=errors)
+        unreadable = columns.errors_of(record)
+        errors = [
+            RowError(row=record.number, field=name, code="unreadable_cell", message=NO_VALUE) for name in unreadable
+        ]
         values = values_of(record, columns)
         if "customer_id" not in values:
             return cls.rejected(record.number, MISSING_KEY, "The row has no customer_id", "customer_id")
@@ -51,10 +50,12 @@ class Row:
             taken = CustomerCreate.model_validate(values)
         except ValidationError as invalid:
             found = invalid.errors(include_url=False, include_context=False, include_input=False)
-            errors = [
+            errors += [
                 RowError(row=record.number, field=str(e["loc"][0]), code=e["type"], message=_unquoted(e["msg"]))
                 for e in found
+                if e["loc"][0] not in unreadable
             ]
+        if errors:
             return cls(record.number, errors=errors)
         return cls(record.number, taken.model_dump(exclude_unset=True))
 

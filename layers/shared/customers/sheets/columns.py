@@ -82,9 +82,14 @@ class Columns:
         cell = record.cells[place] if place < len(record.cells) else ""
         return "" if is_error(cell) else plain(cell).strip()
 
+    def surplus_of(self, record: Record) -> list[str]:
+        """The cells beside the header's columns, if any of them has a value."""
+        surplus = record.cells[len(self.names) :]
+        return surplus if any(map(str.strip, surplus)) else []
+
     def problem_of(self, record: Record) -> Problem | None:
         """Why this record cannot be taken, if so: it could not be read, or has values beside the header's columns."""
-        if not record.problem and any(map(str.strip, record.cells[len(self.names) :])):
+        if not record.problem and self.surplus_of(record):
             count = len(self.names)
             return Problem("too_many_cells", f"The row has more values than the header has columns ({count})")
         return record.problem

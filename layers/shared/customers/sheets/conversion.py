@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import batched
@@ -33,7 +34,7 @@ _OTHERS = (
     b"{\\rtf",
 )
 _MARKUP = (b"<!doctype", b"<html", b"<table", b"<?xml", b"<workbook")
-_JSON = (b"{", b"[{")
+_JSON = re.compile(rb"\[?\s*{\s*[\"}]")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -56,7 +57,7 @@ def as_csv(file: BinaryIO, *, scratch: Path | None = None, limits: Limits = LARG
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if head.startswith(_OTHERS) or text.lower().startswith(_MARKUP):
         raise unsupported()
-    if text.startswith(_JSON):
+    if _JSON.match(text):
         raise UnreadableFile("unsupported_file", "JSON cannot be imported, nor lines of it: export as CSV")
     return _written(_of_utf16(file), scratch) if head.startswith(_UTF16) else file
 
@@ -102,17 +103,18 @@ def _of_workbook(file: BinaryIO, scratch: Path | None, limits: Limits) -> Iterat
 
 def _rows(path: str, sheet: Sheet) -> Iterator[list[str]]:
     """The rows of a sheet, from row 1 on."""
-    number = 0
+    number, cells = 0, list[str]()
     for number, cells in enumerate(_parsed(path, sheet.place), 1):
         yield _with_errors(cells, sheet.unreadable_in(number)) if number in sheet.unreadable else cells
     for further in range(number + 1, max(sheet.unreadable, default=0) + 1):  # the parser ends with the last value
-        yield _with_errors([], sheet.unreadable_in(further))
+        yield _with_errors([""] * len(cells), sheet.unreadable_in(further))
 
 
 def _with_errors(cells: list[str], places: Iterable[int]) -> list[str]:
+    """Right of the last value there is no column that has a name."""
     for place in places:
-        cells += [""] * (place + 1 - len(cells))
-        cells[place] = NO_VALUE  # for all of them: the parser does not say which it is
+        if place < len(cells):
+            cells[place] = NO_VALUE  # for all of them: the parser does not say which it is
     return cells
 
 

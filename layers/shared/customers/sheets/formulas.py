@@ -9,16 +9,16 @@ import re
 # A spreadsheet also skips a tab or a carriage return, and takes the full-width forms, when it looks for a formula.
 _BEGINS = "=+\\-@\t\r＝＋－＠"  # noqa: RUF001
 NO_VALUE = "#N/A"
-_ERRORS = frozenset(
-    ("#CALC!", "#DIV/0!", "#GETTING_DATA", NO_VALUE, "#NAME?", "#NULL!", "#NUM!", "#REF!", "#SPILL!", "#VALUE!")
-)
-_DANGEROUS = re.compile(f"'*([{_BEGINS}]|({'|'.join(map(re.escape, _ERRORS))})$)")
+# Excel's #REF!, #NAME?, #SPILL! and the like, some of them in other languages (#NV, #WERT!, #¡REF!); Google's #ERROR!;
+# LibreOffice's Err:502.
+_ERROR = re.compile(r"#(N/[ABD]|NV|GETTING_DATA|[¡¿]?[\w/]{2,12}[!?])|Err:\d{3}")
+_DANGEROUS = re.compile(f"'*([{_BEGINS}]|({_ERROR.pattern})$)")
 _MARKED = re.compile(f"'{_DANGEROUS.pattern}")
 
 
 def is_error(cell: str) -> bool:
     """Whether a spreadsheet has written that there is no value."""
-    return cell.strip() in _ERRORS
+    return _ERROR.fullmatch(cell.strip()) is not None
 
 
 def neutralised(value: str) -> str:

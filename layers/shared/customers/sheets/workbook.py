@@ -22,8 +22,11 @@ MAX_FORMAT_CHARS = 2_000  # 255 in Excel, whose markup may be longer
 
 _SMALL_PART_BYTES = 16 << 20  # of a part without rows
 _MAX_DIGITS = 9
+_MAX_ERROR_CHARS = 16
 
 _REFERENCE = re.compile("([A-Za-z]{1,3})([0-9]{1,7})")
+_PARSED_ERRORS = {"", "#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"}  # others the parser refuses
+_UNPARSED = "an error that only its own program knows: mend it, or save the sheet as CSV"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +239,7 @@ class _Grid(markup.Reader):
         self._type: str | None = None  # of the cell
         self._is_reference = False  # the cell has the number of a shared text
         self._has_no_value = False  # the cell is an error, or a formula of which no value was read yet
+        self._error = ""  # what it shows
         self._in_value = False
         self._is_counted = False  # a first piece of that number was read
         self._characters = 0
@@ -253,13 +257,15 @@ class _Grid(markup.Reader):
             self._type = attributes.get("t")
             self._is_reference = self._type == "s"
             self._has_no_value = self._type == "e"
+            self._error = ""
         elif name in {"v", "is"}:
             self._in_value = True
             self._is_counted = False
+            self._has_no_value &= self._type != "str"  # an empty text is a value
             if self._cell_row > self._height or self._column > self._width:
                 self._grow()
         elif name == "f":
-            self._has_no_value = self._type != "str"  # an empty text is a value
+            self._has_no_value = True
         elif name == "row":
             digits = attributes.get("r")
             if digits is not None:
@@ -273,6 +279,8 @@ class _Grid(markup.Reader):
         self._depth -= 1
         if name == "c":
             if self._has_no_value:
+                if self._error not in _PARSED_ERRORS:
+                    raise UnreadableFile("damaged_workbook", f"Row {self._cell_row} has a cell with {_UNPARSED}")
                 self._grow()
                 self.unreadable[self._cell_row] |= 1 << self._column
             self._column += 1
@@ -289,6 +297,8 @@ class _Grid(markup.Reader):
         if not self._in_value:
             return
         self._has_no_value = self._type == "e"
+        if self._has_no_value:
+            self._error = (self._error + text)[:_MAX_ERROR_CHARS]
         if not self._is_reference:
             self._characters += len(text)
         else:  # the parser takes what is before a reference to a character for the number, and what is no number for 0
