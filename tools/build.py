@@ -17,12 +17,14 @@ from typing import Literal, get_args
 
 import yaml
 
+from tools.pruning import PruningError, prune
 from tools.template import ROOT, load
 
 type Architecture = Literal["arm64", "x86_64"]
 
 SAM_BIN = ROOT / ".local" / "sam" / "bin"
 ELF_MACHINES: Mapping[str, Architecture] = {"3e": "x86_64", "b7": "arm64"}  # ELF header, e_machine
+ALIAS = "live"  # of the version that is called, where functions start from snapshots
 MARK = ".sources"  # file of a build directory
 UNCHECKED_HASH = 0b01  # PEP 552: the flags of bytecode that nobody compares with its source
 INTERPRETER: str = getattr(sys, "_base_executable", sys.executable)  # an environment's would lend its packages
@@ -59,14 +61,18 @@ class Build:
         return sorted(self.directory.glob("*/app.py"))
 
 
-def build(architecture: Architecture, directory: Path, *, root: Path = ROOT) -> Build:
+def build(architecture: Architecture, directory: Path, *, snap_start: bool = False, root: Path = ROOT) -> Build:
     """Build `root`'s template into `directory`, anew. Raises `BuildError`."""
     if sys.version_info[:2] != (3, 13):
         raise BuildError(f"Bytecode must be Python 3.13's, and this is {sys.version.split()[0]}: use make build")
     built = Build(directory, architecture)
     _sam_build(built, root)
-    _drop_unused(built.layer, clients(root))
-    _choose_architecture(built)
+    try:
+        prune(built.layer, clients(root), code(root))
+    except PruningError as error:
+        raise BuildError(str(error)) from error
+    _drop_unused(built.layer)
+    _choose(built, snap_start=snap_start)
     for folder, at in [(built.layer, "/opt/python"), *((app.parent, "/var/task") for app in built.apps)]:
         _compile(folder, at)
     check(built, root=root)
@@ -87,7 +93,7 @@ def sources(root: Path = ROOT) -> Iterator[Path]:
     """Every file that decides what a build makes, in a fixed order."""
     yield root / "template.yaml"
     yield root / "requirements" / "sam.txt"
-    yield from (Path(__file__), ROOT / "tools" / "template.py")
+    yield from (Path(__file__), ROOT / "tools" / "pruning.py", ROOT / "tools" / "template.py")
     for folder in (root / "functions", root / "layers" / "shared"):
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not {"__pycache__", "customers.egg-info"} & set(path.parts):
@@ -126,11 +132,8 @@ def _sam_build(built: Build, root: Path) -> None:
         raise BuildError(f"{' '.join(command)} failed:\n{done.stdout[-3_000:]}{done.stderr[-3_000:]}")
 
 
-def _drop_unused(layer: Path, services: set[str]) -> None:
-    """Remove what nothing reads: descriptions of AWS services, stubs, package tests and examples, build leftovers."""
-    for service in (layer / "botocore" / "data").iterdir():
-        if service.is_dir() and service.name not in services:
-            shutil.rmtree(service)
+def _drop_unused(layer: Path) -> None:
+    """Remove what nothing reads: stubs, package tests and examples, build leftovers."""
     for pattern in (
         "*.egg-info",
         "*.data",
@@ -145,13 +148,18 @@ def _drop_unused(layer: Path, services: set[str]) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _choose_architecture(built: Build) -> None:
-    """Leave the parameter Architecture of the built template one value, so that no deployment can mix the two.
+def _choose(built: Build, *, snap_start: bool) -> None:
+    """Leave the built template one Architecture, and one SnapStart, so that no deployment can mix two builds.
 
-    An update sends the stack's old value for a parameter that is not named; CloudFormation then refuses it.
+    An update sends the stack's old value for a parameter that is not named; CloudFormation then refuses it. SnapStart
+    takes snapshots of published versions only, and SAM publishes them under an alias that can depend on no parameter.
     """
     template = load(built.template)
-    template["Parameters"]["Architecture"] |= {"AllowedValues": [built.architecture], "Default": built.architecture}
+    chosen = {"Architecture": built.architecture, "SnapStart": "true" if snap_start else "false"}
+    for parameter, value in chosen.items():
+        template["Parameters"][parameter] |= {"AllowedValues": [value], "Default": value}
+    if snap_start:
+        template["Globals"]["Function"]["AutoPublishAlias"] = ALIAS
     built.template.write_text(yaml.safe_dump(template, sort_keys=False))
 
 
@@ -186,8 +194,12 @@ def check(built: Build, *, root: Path = ROOT) -> None:
 
 def clients(root: Path = ROOT) -> set[str]:
     """The AWS services that the layer's code makes clients of."""
-    code = "".join(path.read_text() for path in (root / "layers" / "shared" / "customers").rglob("*.py"))
-    return set(re.findall(r'boto3\.client\(\s*"(\w+)"', code))
+    return set(re.findall(r'aws\.client\(\s*"(\w+)"', code(root)))
+
+
+def code(root: Path = ROOT) -> str:
+    """All of the layer's own code."""
+    return "".join(path.read_text() for path in (root / "layers" / "shared" / "customers").rglob("*.py"))
 
 
 def missing_packages(built: Build, root: Path = ROOT) -> Iterator[str]:
@@ -261,10 +273,11 @@ FUNCTION_ENVIRONMENT: Mapping[str, str] = {
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make build", description="Build the functions and their layer for Lambda.")
     parser.add_argument("--arch", choices=get_args(Architecture.__value__), default="arm64")
+    parser.add_argument("--snap-start", action="store_true", help="publish versions, which can start from snapshots")
     parser.add_argument("--out", type=Path, default=ROOT / ".aws-sam" / "build", help="directory of the artefacts")
     arguments = parser.parse_args()
     try:
-        built = build(arguments.arch, arguments.out.resolve())
+        built = build(arguments.arch, arguments.out.resolve(), snap_start=arguments.snap_start)
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1

@@ -12,6 +12,13 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from customers import keys
+from customers.contact_models import (
+    TARGET_COUNTERS,
+    ActivityOut,
+    CampaignOut,
+    CustomerDetailCampaignOut,
+    CustomerDetailOut,
+)
 from customers.errors import (
     ApiError,
     CustomerDeleted,
@@ -28,21 +35,17 @@ from customers.errors import (
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
+    WalkTooLong,
 )
 from customers.events import CallUpserted, CampaignUpserted, Detail, MessageSent, TargetUpserted
 from customers.listing import ActivityParameters, CampaignParameters, ListParameters
 from customers.listing.campaigns import CAMPAIGNS_OF_DETAIL
 from customers.listing.query import MAX_WORDS
 from customers.models import (
-    TARGET_COUNTERS,
-    ActivityOut,
     ActivityType,
-    CampaignOut,
     CampaignStatus,
     Customer,
     CustomerCreate,
-    CustomerDetailCampaignOut,
-    CustomerDetailOut,
     CustomerOut,
     CustomerUpdate,
     DeleteQuery,
@@ -91,6 +94,7 @@ UNKNOWN_STATUS = Invalid.at(
 UNKNOWN_TYPE = Invalid.at(
     "query", "type", msg=f"Input should be some of: {', '.join(get_args(ActivityType))}", kind="enum"
 )
+NO_CURSOR = Invalid.at("query", "cursor", msg="Not a cursor of this listing", kind="cursor_invalid")
 REVERSED_DATES = Invalid.at("query", "date_to", msg="Input should not be before date_from", kind="date_range")
 NO_CREDENTIAL = Unauthorized("Send an access token or an API key")
 # An example of each error, and when it is answered.
@@ -114,6 +118,7 @@ ERRORS: Mapping[type[ApiError], tuple[ApiError, str]] = {
         (BAD_ID, "The request does not validate."),
         (InternalError(), "A fault of the service."),
         (Unavailable(), "The service could not finish in time; nothing half-written is visible."),
+        (WalkTooLong(), "The page is too far into the list; each try comes nearer to it while nobody writes."),
     )
 }
 
@@ -214,14 +219,20 @@ OPERATIONS: Mapping[str, Operation] = {
         description=(
             "One page of customers, sorted, filtered or searched, with exact totals. Customers without a value in the "
             "sort field come last in both directions; ties are broken by `id`. A `limit` or `offset` out of range is "
-            "refused, never clamped. `query` echoes the request as it was understood."
+            "refused, never clamped. `query` echoes the request as it was understood.\n\n"
+            "Follow `Link` to read a whole list: its cursors cost the same at any depth and, while others write, lead "
+            "to each customer once. So does an `offset` above 100 that goes on where the page before ended, within "
+            "five minutes; any other `offset` counts from the beginning, and one far into a list of several hundred "
+            "thousand may have to be asked for more than once (`walk_too_long`)."
         ),
         scope="customers:read",
         query=ListParameters,
         success="A page of customers.",
         response=PaginatedResponse[CustomerOut],
         response_example=PAGE,
-        invalid=(LIMIT_TOO_HIGH,),
+        response_headers=("Link",),
+        errors=(WalkTooLong,),
+        invalid=(LIMIT_TOO_HIGH, NO_CURSOR),
     ),
     "create_customer": Operation(
         summary="Create a customer",
@@ -410,6 +421,7 @@ PARAMETERS: Mapping[type[BaseModel], Mapping[str, str]] = {
         ),
         "sort_field": f"One of {code(keys.SORT_INDEXES)}; `created_at` if absent.",
         **SORT_DIR,
+        "cursor": "Where the page begins, instead of an `offset`: from the `Link` of a page of the same list.",
         "include_aggregations": "Add the counts of the quick filters.",
         **_dates("Created"),
         "owner_id": "For administrators: only this owner's customers. Ignored for others.",
@@ -493,6 +505,12 @@ RESPONSE_HEADERS: Mapping[str, tuple[Mapping[str, Any], str, bool, str]] = {
         "true",
         False,
         "This request was carried out before; a record that it has made is shown as it is now.",
+    ),
+    "Link": (
+        {"type": "string"},
+        '</customers?limit=10&cursor=q83vEjRWeJCrze8SNFZ4kFsxMCwwXQ>; rel="next"',
+        False,
+        "The pages `first`, `prev` and `next` to this one, as far as there are any (RFC 8288).",
     ),
     "Location": (
         {"type": "string", "format": "uri-reference"},

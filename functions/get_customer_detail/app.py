@@ -4,7 +4,8 @@ from http import HTTPStatus
 
 from customers import listing
 from customers.api import Request, Response, Service
-from customers.models import CustomerDetailOut, DetailQuery
+from customers.contact_models import CustomerDetailOut
+from customers.models import DetailQuery
 
 service = Service()
 

@@ -1,8 +1,10 @@
 """What `make build` makes, for both architectures, and what `tools.build` finds wrong with a build."""
 
 import importlib.util
+import json
 import marshal
 import py_compile
+import re
 import shutil
 import struct
 import subprocess
@@ -13,6 +15,8 @@ from pathlib import Path
 from types import CodeType
 
 import pytest
+from botocore import xform_name
+from botocore.session import Session
 
 from tests.handlers import FUNCTIONS
 from tools import build as tool
@@ -27,14 +31,16 @@ from tools.build import (
     import_problem,
     up_to_date,
 )
-from tools.template import ROOT
+from tools.build import code as code_of_the_layer
+from tools.pruning import PruningError, _import_later
+from tools.template import ROOT, load
 
 pytestmark = pytest.mark.xdist_group("build")
 
 ARCHITECTURES: tuple[Architecture, ...] = ("arm64", "x86_64")
 OTHER: Architecture = "arm64" if HOST_ARCHITECTURE == "x86_64" else "x86_64"
 MACHINES: Mapping[Architecture, int] = {"x86_64": 62, "arm64": 183}  # e_machine: EM_X86_64, EM_AARCH64 (elf.h)
-LAYER_BYTES = 52_000_000  # 48.3 MB for arm64, 49.6 MB for x86_64; Lambda takes 250 MB, layer and function together
+LAYER_BYTES = 52_000_000  # Lambda takes 250 MB, layer and function together
 PYTHON_3_13 = (3571).to_bytes(2, "little") + b"\r\n"  # the magic number of its bytecode
 UNCHECKED = 1
 
@@ -125,12 +131,92 @@ def test_the_layer_holds_nothing_that_no_import_reads(built: Build) -> None:
 
 
 def test_the_layer_describes_the_aws_services_that_the_code_calls_and_no_other(built: Build) -> None:
-    described = {path.name for path in (built.layer / "botocore/data").iterdir() if path.is_dir()}
+    data = built.layer / "botocore/data"
+    described = {path.name for path in data.iterdir() if path.is_dir()}
     assert described == {"dynamodb", "lambda", "s3", "secretsmanager", "sqs", "ssm"} == clients()
-    program = "import boto3, sys; [boto3.client(name, region_name='us-east-1') for name in sys.argv[1:]]"
-    if built.architecture == HOST_ARCHITECTURE:
-        environment = {"PYTHONPATH": str(built.layer), "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
-        subprocess.run([INTERPRETER, "-S", "-c", program, *described], env=environment, check=True)  # noqa: S603 - ours
+    files = {path.name for path in data.rglob("*/*/*") if not path.name.endswith(".sdk-extras.json")}
+    assert files == {"endpoint-rule-set-1.json", "service-2.json"}
+    assert sum(path.stat().st_size for path in data.rglob("*.json")) < 500_000
+
+
+# Each call that the layer's code makes, with the least that it takes.
+PLACE: Mapping[str, object] = {"Bucket": "bucket", "Key": "k"}
+KEY: Mapping[str, object] = {"pk": {"S": "a"}, "sk": {"S": "b"}}
+CALLS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
+    "dynamodb": {
+        "get_item": {"TableName": "t", "Key": KEY},
+        "put_item": {"TableName": "t", "Item": KEY},
+        "query": {"TableName": "t", "KeyConditionExpression": "pk = :pk"},
+        "batch_get_item": {"RequestItems": {"t": {"Keys": [KEY]}}},
+        "batch_write_item": {"RequestItems": {"t": [{"DeleteRequest": {"Key": KEY}}]}},
+        "transact_write_items": {"TransactItems": [{"Delete": {"TableName": "t", "Key": KEY}}]},
+    },
+    "lambda": {"invoke": {"FunctionName": "f", "InvocationType": "Event", "Payload": "{}"}},
+    "s3": {
+        "head_object": PLACE,
+        "get_object": PLACE,
+        "put_object": {**PLACE, "Body": b"x"},
+        "delete_object": PLACE,
+        "create_multipart_upload": PLACE,
+        "upload_part": {**PLACE, "UploadId": "u", "PartNumber": 1, "Body": "x"},
+        "complete_multipart_upload": {**PLACE, "UploadId": "u", "MultipartUpload": {"Parts": []}},
+        "abort_multipart_upload": {**PLACE, "UploadId": "u"},
+    },
+    "secretsmanager": {"get_secret_value": {"SecretId": "s"}},
+    "sqs": {"send_message": {"QueueUrl": "https://sqs.eu-west-1.amazonaws.com/1/q", "MessageBody": "m"}},
+    "ssm": {"get_parameter": {"Name": "n", "WithDecryption": True}},
+}
+CALLING = """
+import io, json, sys
+from botocore.awsrequest import AWSResponse, HeadersDict
+from customers import aws, files
+from customers.dynamodb import Table
+
+def answer(request, **_):
+    sent.append(request.url)
+    raw = io.BytesIO(b"")
+    raw.stream = lambda: iter([b"<a/>" if ".s3." in request.url else b"{}"])
+    return AWSResponse(request.url, 200, HeadersDict(), raw)
+
+for service, calls in json.loads(sys.argv[1]).items():
+    client = Table("t")._client if service == "dynamodb" else aws.client(service)
+    client.meta.events.register("before-send", answer)
+    for method, parameters in calls.items():
+        sent = []
+        getattr(client, method)(**parameters)
+        print(service, method, *sent)
+assert files.Files("bucket").download_link("k", file_name="f").startswith("https://bucket.s3.eu-west-1.amazonaws.com/k?")
+assert files.Files("bucket").upload_link("k", content_type="text/csv", max_bytes=1)[0] == "https://bucket.s3.eu-west-1.amazonaws.com/"
+"""
+
+
+def test_the_code_reaches_every_service_that_it_calls(builds: Mapping[Architecture, Build]) -> None:
+    """With nothing but the built layer, and the descriptions that are left in it."""
+    layer = str(builds[HOST_ARCHITECTURE].layer)
+    environment = {"PYTHONPATH": layer, "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
+    calls = json.dumps(CALLS, default=bytes.decode)
+    done = subprocess.run(  # noqa: S603 - our own command line
+        [INTERPRETER, "-S", "-c", CALLING, calls],
+        env={**environment, "AWS_DEFAULT_REGION": "eu-west-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    reached = {tuple(line.split()[:2]): line.split()[2:] for line in done.stdout.splitlines()}
+    assert reached.keys() == {(service, method) for service, methods in CALLS.items() for method in methods}
+    for (service, _), (url,) in reached.items():
+        assert url.startswith("https://")
+        assert f"{service}.eu-west-1.amazonaws.com/" in url
+
+
+def test_what_the_code_calls_is_what_is_tried_here() -> None:
+    """Each method of a client whose name the layer's code has, whatever it is called on."""
+    source = code_of_the_layer()
+    for service, methods in CALLS.items():
+        description = Session().get_service_model(service)
+        named = {xform_name(each) for each in description.operation_names} & set(re.findall(r"\.(\w+)\(", source))
+        assert named <= set(methods), service
 
 
 def test_a_function_is_its_app_and_nothing_else(built: Build) -> None:
@@ -141,6 +227,22 @@ def test_a_function_is_its_app_and_nothing_else(built: Build) -> None:
     assert sorted(app.read_bytes() for app in built.apps) == sorted(
         app.read_bytes() for app in ROOT.glob("functions/*/app.py")
     )
+
+
+def test_a_library_that_imports_in_another_way_than_expected_stops_the_build(tmp_path: Path) -> None:
+    write(tmp_path / "pydantic/plugin/_loader.py", "import importlib.metadata\n")
+    with pytest.raises(PruningError, match=r"_loader\.py does not import entry_points as it did"):
+        _import_later(tmp_path / "pydantic/plugin/_loader.py", "entry_points")
+
+
+def test_a_layer_that_may_start_from_snapshots_publishes_versions(built: Build, tmp_path: Path) -> None:
+    chosen = Build(tmp_path, built.architecture)
+    shutil.copy(built.template, chosen.template)
+    tool._choose(chosen, snap_start=True)
+    template = load(chosen.template)
+    assert template["Globals"]["Function"]["AutoPublishAlias"] == "live"
+    assert template["Parameters"]["SnapStart"]["AllowedValues"] == ["true"]
+    assert "AutoPublishAlias" not in load(built.template)["Globals"]["Function"]
 
 
 def test_the_layer_is_far_below_the_limit_of_lambda(built: Build) -> None:
@@ -176,7 +278,7 @@ def small(tmp_path: Path) -> Build:
         tmp_path / "layers/shared/requirements.txt",
         "left-pad==1.0 ; os_name != 'nt'\n    # via us\nTop.Level[extra]==2.0.post1\n",
     )
-    write(tmp_path / "layers/shared/customers/__init__.py", 'boto3.client("sqs")')
+    write(tmp_path / "layers/shared/customers/__init__.py", 'aws.client("sqs")')
     for file in (
         "botocore/data/sqs/service-2.json",
         "left_pad-1.0.dist-info/METADATA",

@@ -78,7 +78,7 @@ def _counted(items: list[Item]) -> Counter[tuple[str, str]]:
     counted = Counter[tuple[str, str]]()
     for item in items:
         if item["sk"].startswith("COUNT#"):
-            numbers = {name: int(number) for name, number in item.items() if name not in {"pk", "sk", "writes"}}
+            numbers = {name: int(number) for name, number in _rest(item, "writes", "moved_at").items()}
             counted.update({(item["pk"], name): number for name, number in numbers.items() if number})
     return Counter({name: number for name, number in counted.items() if number})
 

@@ -124,7 +124,10 @@ def seeded(ledger: Ledger) -> Seeded:
     by_item: dict[tuple[str, str], Item] = {}
     for (pk, sk, name), number in counts.items():
         by_item.setdefault((pk, sk), {"pk": pk, "sk": sk, "writes": 1})[name] = number
-    items += [*by_item.values(), *(keys.owner(f"owner-{n}") for n in range(5))]
+    owners = [f"owner-{n}" for n in range(5)]
+    items += [*by_item.values(), *map(keys.owner, owners)]
+    items += [{**keys.bookmark(owner, "by name", rank), "behind": [CANARY]} for owner in owners for rank in range(30)]
+    items += [{**keys.fences(owner, listing), "fences": CANARY} for owner in owners for listing in ("name", "email")]
 
     def put(batch: tuple[Item, ...]) -> None:
         requests = [{"PutRequest": {"Item": encode(item)}} for item in batch]

@@ -10,7 +10,15 @@ from tests.handlers import ENVIRONMENT, FUNCTIONS, OPERATIONS
 from tests.unit.conftest import FAKE_ACCOUNT
 from tools.template import ROOT
 
-HEAVY = {"cryptography", "joserfc", "aws_xray_sdk", "email_validator", "aws_lambda_powertools.event_handler"}
+HEAVY = {
+    "aws_lambda_powertools.event_handler",
+    "aws_xray_sdk",
+    "boto3",
+    "cryptography",
+    "email_validator",
+    "joserfc",
+    "python_multipart",
+}
 
 
 def cold_start(function: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -1,5 +1,6 @@
 """one customer: duplicate keys, PATCH, strings, delete, restore, purge."""
 
+from collections import Counter
 from typing import Any
 from uuid import uuid4
 
@@ -193,6 +194,19 @@ def test_delete_with_purge_leaves_nothing_and_then_it_had_never_been(
         assert api.call(operation, id, query="purge=true").body == never.body | {
             "request_id": f"event-{operation.replace('_', '-')}"
         }
+
+
+def test_purge_drops_the_bookmarks_and_fences_of_its_owner_and_of_nobody_else(
+    api: Api, table: Table, dynamodb: Any
+) -> None:
+    """They hold names and addresses of anybody in the list."""
+    for owner in ("demo-owner", "demo-owner-2", "bob"):
+        for n in range(30):
+            table.put({**keys.bookmark(owner, f"listing-{n % 3}", n), "behind": ["ada"]})
+        table.put({**keys.fences(owner, "listing-1"), "fences": b"ada"})
+    api.call("delete_customer", api.create("C-1").id, query="purge=true")
+    left = [item["pk"]["S"] for item in dynamodb.scan(TableName="customers")["Items"] if "ada" in str(item)]
+    assert Counter(left) == {"OWNER#demo-owner-2": 31, "OWNER#bob": 31}
 
 
 def test_purge_removes_everything_in_the_collection_whatever_its_kind(api: Api, dynamodb: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is generated in docs/ is up to date, and what is not is found."""
+"""What is generated in docs/ and in the README is up to date, and what is not is found."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from customers.events import DETAIL_TYPES
-from tools import documents, event_schemas, openapi
+from tools import costs, documents, event_schemas, openapi
 
 HELP = "python -m tools.documents"
 
@@ -16,6 +16,8 @@ def docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory where all documents have just been written."""
     monkeypatch.setattr(openapi, "DOCUMENT", tmp_path / "openapi.json")
     monkeypatch.setattr(event_schemas, "DIRECTORY", tmp_path / "events")
+    (tmp_path / "README.md").write_text(costs.README.read_text())
+    monkeypatch.setattr(costs, "README", tmp_path / "README.md")
     assert documents.main([]) is None
     return tmp_path
 
@@ -66,3 +68,40 @@ def test_anything_else_is_answered_with_the_usage(docs: Path) -> None:
     (docs / "openapi.json").unlink()
     assert documents.main(["--chekc"]) == f"usage: {HELP} [--check]"
     assert not (docs / "openapi.json").exists()
+
+
+def test_a_cost_that_is_not_what_was_measured_is_refused_and_written_anew(docs: Path) -> None:
+    right = (docs / "README.md").read_text()
+    assert "| get | GetItem | 1 |" in right
+    (docs / "README.md").write_text(right.replace("| get | GetItem | 1 |", "| get | GetItem | 2 |"))
+    assert "README.md" in str(documents.main(["--check"]))
+    assert documents.main([]) is None
+    assert (docs / "README.md").read_text() == right
+
+
+def test_what_stands_around_the_table_of_costs_is_left_as_it_is(docs: Path) -> None:
+    (docs / "README.md").write_text(f"Before\n{costs.BEGIN}{costs.END}After\n")
+    assert documents.main([]) is None
+    written = (docs / "README.md").read_text()
+    assert written.startswith(f"Before\n{costs.BEGIN}")
+    assert written.endswith(f"{costs.END}After\n")
+
+
+def test_a_readme_without_a_place_for_the_costs_is_refused() -> None:
+    with pytest.raises(ValueError, match="Until here"):
+        costs.written("# Customers\n")
+
+
+def test_every_operation_that_is_measured_has_a_row() -> None:
+    sizes = json.loads(costs.RESULTS.read_text())["sizes"].values()
+    shown = {name for row in costs.ROWS for name in row.operations}
+    assert [set(size["operations"]) for size in sizes] == [shown] * len(sizes)
+
+
+def test_a_price_is_that_of_the_units() -> None:
+    """16 write units at $0.625 a million, whatever the price is called."""
+    prices = json.loads(costs.PRICES.read_text())["dollars_per_million"]
+    (created,) = (line for line in costs.table().splitlines() if line.startswith("| create |"))
+    cells = [cell.strip() for cell in created.split("|")]
+    units = int(cells[4].partition(":")[0])
+    assert cells[5] == f"{units * prices['write_request_units']:,.2f}"

@@ -95,9 +95,12 @@ def test_the_table_has_the_indexes_that_the_code_asks_for() -> None:
         index["IndexName"]: tuple(key["AttributeName"] for key in index["KeySchema"])
         for index in table["GlobalSecondaryIndexes"]
     }
-    known = [*keys.SORT_INDEXES.values(), keys.DIRECTORY]
+    known = [*keys.SORT_INDEXES.values(), keys.CREATED_KEYS]
     expected = {index.name: ("owner_id", "state", *index.sort) for index in known}
-    assert declared == expected | {keys.BY_PURGE.name: ("purge_shard", *keys.BY_PURGE.sort)}
+    assert declared == expected | {
+        keys.DIRECTORY.name: ("owner_id", "state", "directory_shard", *keys.DIRECTORY.sort),
+        keys.BY_PURGE.name: ("purge_shard", *keys.BY_PURGE.sort),
+    }
 
 
 def test_a_customer_comes_back_from_its_item_as_it_went() -> None:

@@ -10,7 +10,6 @@ import pytest
 from customers import keys
 from customers.keys import ABSENT, Index, State
 from customers.listing.plan import (
-    READ_PAST,
     Condition,
     KeyRange,
     Operator,
@@ -29,8 +28,6 @@ TEXT_FIELDS = ["name", "surname", "email", "phone", "customer_id"]  # with an in
 FROM, TO = "2026-01-01T00:00:00.000000Z", "2026-01-31T23:59:59.999999Z"
 DATES: dict[str, Any] = {"date_from": FROM, "date_to": TO}
 IN_DATES = Condition("created_at", "BETWEEN", (FROM, TO))
-COUNTED_DATES = "by_status: keys in the range of dates"
-FAR = READ_PAST + 1
 ALL_STATES: list[tuple[State, ...]] = [("live",), ("deleted",), ("live", "deleted")]
 
 
@@ -45,15 +42,13 @@ def ranges(query: ListQuery) -> list[KeyRange]:
 
 
 def every_query() -> Iterator[ListQuery]:
-    """Each sort field and direction with each kind of filter, scope, reach and offset."""
+    """Each sort field and direction with each kind of filter, scope and reach."""
     dates: list[dict[str, Any]] = [{}, {"date_from": FROM}, {"date_to": TO}, DATES]
     statuses: list[tuple[str, ...]] = [(), ("vip",), ("vip", ABSENT)]
-    for field, down, some, dated, states, owner, offset in product(
-        SORT_FIELDS, (True, False), statuses, dates, ALL_STATES, ("ada", None), (0, 1, FAR)
+    for field, down, some, dated, states, owner in product(
+        SORT_FIELDS, (True, False), statuses, dates, ALL_STATES, ("ada", None)
     ):
-        yield ListQuery(
-            owner_id=owner, sort_field=field, descending=down, statuses=some, states=states, offset=offset, **dated
-        )
+        yield ListQuery(owner_id=owner, sort_field=field, descending=down, statuses=some, states=states, **dated)
 
 
 EVERY_PLAN: list[tuple[ListQuery, Plan]] = [(query, plan(query)) for query in every_query()]
@@ -69,79 +64,27 @@ def template_index(index: Index) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("given", "index", "round_trips", "reads"),
+    ("given", "index", "skipped"),
     [
-        ({}, "by_created", 1, ["counts", "by_created: 10 records"]),
-        ({"descending": False}, "by_created", 1, ["counts", "by_created: 10 records"]),
-        ({"limit": 200}, "by_created", 1, ["counts", "by_created: 200 records"]),
-        ({"aggregations": True}, "by_created", 1, ["counts", "by_created: 10 records"]),
-        ({"states": ("live", "deleted")}, "by_created", 1, ["counts", "by_created: 10 records"]),
-        ({"offset": 20}, "by_created", 1, ["counts", "by_created: 30 records"]),
-        ({"offset": FAR}, "by_created", 3, ["counts", f"by_created: {FAR + 10} records"]),
-        (DATES, "by_created", 2, ["counts", COUNTED_DATES, "by_created: 10 records"]),
-        ({"owner_id": None}, "by_created", 2, ["owners", "counts", "by_created: 10 records"]),
-        ({"statuses": ("vip",)}, "by_status", 2, ["counts", "by_status: 10 keys", "records: 10"]),
-        ({"sort_field": "status"}, "by_status", 2, ["counts", "by_status: 10 keys", "records: 10"]),
-        ({"sort_field": "updated_at"}, "by_updated", 2, ["counts", "by_updated: 10 keys", "records: 10"]),
-        ({"sort_field": "name"}, "by_name", 2, ["counts", "by_name: 10 keys", "records: 10"]),
-        (
-            {"sort_field": "name", "statuses": ("vip",)},
-            "by_name",
-            2,
-            ["counts", "by_name: 10 keys", "records: 10"],
-        ),
-        (
-            {"sort_field": "name", **DATES},
-            "by_name",
-            2,
-            ["counts", COUNTED_DATES, "by_name: 10 keys", "records: 10"],
-        ),
-        (
-            {"sort_field": "name", "offset": FAR, "descending": False},
-            "by_name",
-            4,
-            ["counts", f"by_name: {FAR + 10} keys", "records: 10"],
-        ),
-        (
-            {"sort_field": "status", **DATES},
-            "by_status",
-            4,
-            ["counts", COUNTED_DATES, "by_status: 10 keys", "records: 10"],
-        ),
-        (
-            {"owner_id": None, "sort_field": "email"},
-            "by_email",
-            3,
-            ["owners", "counts", "by_email: 10 keys", "records: 10"],
-        ),
-        ({"terms": ("ada",)}, "directory", 3, ["counts", "directory: all live", "records: 10"]),
-        (
-            {"terms": ("ada",), "aggregations": True},
-            "directory",
-            3,
-            ["counts", "directory: all live", "directory: all deleted", "records: 10"],
-        ),
-        (
-            {"terms": ("ada",), "owner_id": None},
-            "directory",
-            4,
-            ["owners", "counts", "directory: all live", "records: 10"],
-        ),
+        ({}, "by_created", "created_keys"),
+        ({"descending": False, **DATES}, "by_created", "created_keys"),
+        ({"statuses": ("vip",)}, "by_status", "by_status"),
+        ({"sort_field": "status"}, "by_status", "by_status"),
+        ({"sort_field": "updated_at"}, "by_updated", "by_updated"),
+        ({"sort_field": "name", "statuses": ("vip",)}, "by_name", "by_name"),
+        ({"terms": ("ada",), "sort_field": "name"}, "directory", "directory"),
     ],
 )
-def test_a_plan_says_index_round_trips_and_reads(
-    given: dict[str, Any], index: str, round_trips: int, reads: list[str]
+def test_a_plan_says_which_index_it_reads_and_which_it_skips_in(
+    given: dict[str, Any], index: str, skipped: str
 ) -> None:
     planned = plan(asked(**given))
-    assert planned.index.name == index
-    assert (planned.cost.round_trips, list(planned.cost.reads)) == (round_trips, reads)
+    assert (planned.index.name, planned.skipped.name) == (index, skipped)
 
 
-@pytest.mark.parametrize("descending", [True, False])
-@pytest.mark.parametrize("field", [field for field in SORT_FIELDS if field != "created_at"])
-def test_a_first_page_in_any_other_order_takes_two_round_trips(field: str, *, descending: bool) -> None:
-    planned = plan(asked(sort_field=field, descending=descending))
-    assert (planned.hydrated, planned.totals_first, planned.cost.round_trips) == (True, False, 2)
+def test_nothing_is_skipped_in_an_index_of_whole_records() -> None:
+    projections = {template_index(planned.skipped)["Projection"]["ProjectionType"] for _, planned in EVERY_PLAN}
+    assert projections == {"KEYS_ONLY", "INCLUDE"}
 
 
 @pytest.mark.parametrize("field", SORT_FIELDS)
@@ -156,53 +99,6 @@ def test_only_the_listing_by_creation_reads_whole_records_from_its_index() -> No
     unhydrated = [(query, planned) for query, planned in EVERY_PLAN if not planned.hydrated]
     assert {planned.index for _, planned in unhydrated} == {keys.BY_CREATED}
     assert not any(query.statuses for query, _ in unhydrated)
-
-
-@pytest.mark.parametrize("given", [{}, {"statuses": ("vip",)}, {"sort_field": "name"}, {"offset": 500}])
-def test_totals_come_from_the_counts_and_with_dates_from_a_count_of_the_range(given: dict[str, Any]) -> None:
-    assert plan(asked(**given)).totals == "counts"
-    assert plan(asked(**given, date_from=FROM)).totals == "counts and a COUNT of the range"
-    assert plan(asked(**given, date_to=TO)).totals == "counts and a COUNT of the range"
-
-
-def test_totals_of_a_search_are_its_matches_also_with_dates() -> None:
-    assert plan(asked(terms=("a",), **DATES)).totals == "matches"
-
-
-# What is skipped
-
-
-@pytest.mark.parametrize(
-    ("given", "skips"),
-    [
-        ({"offset": 0}, "nothing"),
-        ({"offset": 1}, "entries"),
-        ({"offset": READ_PAST}, "entries"),
-        ({"offset": FAR}, "a count"),
-        ({"offset": FAR, **DATES}, "a count"),
-        ({"offset": FAR, "sort_field": "name"}, "a count"),
-        ({"offset": FAR, "statuses": ("vip",)}, "a count"),
-        ({"offset": FAR, "sort_field": "status", "statuses": ("vip", "lead")}, "a count"),
-        ({"offset": FAR, "statuses": ("vip", "lead")}, "entries"),
-        ({"offset": FAR, "states": ("live", "deleted")}, "entries"),
-        ({"offset": FAR, "owner_id": None}, "entries"),
-        ({"offset": FAR, "sort_field": "name", "statuses": ("vip",)}, "entries"),
-        ({"offset": FAR, "sort_field": "name", **DATES}, "entries"),
-        ({"offset": FAR, "terms": ("ada",)}, "nothing"),
-    ],
-)
-def test_a_far_offset_is_counted_past_unless_ranges_are_merged_or_filtered(given: dict[str, Any], skips: str) -> None:
-    assert plan(asked(**given)).skips == skips
-
-
-def test_entries_that_are_skipped_far_are_fetched_as_keys() -> None:
-    far = [planned for query, planned in EVERY_PLAN if query.offset == FAR and planned.skips == "entries"]
-    assert far
-    assert all(planned.hydrated for planned in far)
-
-
-def test_a_far_offset_asks_for_the_totals_first_so_that_nothing_is_walked_past_the_end() -> None:
-    assert all(planned.totals_first for query, planned in EVERY_PLAN if query.offset == FAR)
 
 
 # Ranges and filters
@@ -245,8 +141,7 @@ def test_statuses_by_status_follow_each_other_with_the_unset_last_in_both_direct
 
 @pytest.mark.parametrize("descending", [True, False])
 def test_a_range_of_dates_by_status_waits_for_the_totals_to_name_the_statuses(*, descending: bool) -> None:
-    planned = plan(asked(sort_field="status", descending=descending, **DATES))
-    assert (planned.segments, planned.totals_first) == ((), True)
+    assert plan(asked(sort_field="status", descending=descending, **DATES)).segments == ()
 
 
 @pytest.mark.parametrize("field", ["status", *TEXT_FIELDS])

@@ -7,6 +7,7 @@ none is begun when less time is left than it may need (`Table.begin`).
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -14,16 +15,17 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
-import boto3
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from customers import aws
+from customers.attribute_values import Item, decode, encode, read_as_is, written_as_is
 from customers.errors import Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+__all__ = ["Cancelled", "Contended", "Item", "Page", "Table", "Write", "decode", "encode"]
 
 CONNECT_SECONDS = 1
 READ_SECONDS = 2
@@ -38,16 +40,11 @@ BATCH_GET_ITEMS = 100  # DynamoDB's limit for one BatchGetItem
 BATCH_WRITE_ITEMS = 25  # DynamoDB's limit for one BatchWriteItem
 CONNECTIONS = 32  # of one function to DynamoDB; a listing reads partitions side by side
 
-type Item = dict[str, Any]
-
 THROTTLED = {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
 # Reasons of a cancelled transaction that say nothing about the data: the same transaction may be sent again.
 TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 # A 200 whose body is not what DynamoDB sends: no error of botocore's own.
 UNREADABLE = (ValueError, ResponseParserError)
-
-_serialize: Callable[[Any], Any] = TypeSerializer().serialize
-_deserialize: Callable[[Any], Any] = TypeDeserializer().deserialize
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +127,11 @@ class Contended(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a Query: items, how many it counted, and the key to go on from (None: the last page)."""
+    """One page of a Query: items, how many there are and were read for them, the key to go on from (None: the end)."""
 
     items: list[Item]
     count: int
+    scanned: int
     last_key: Item | None
 
 
@@ -142,10 +140,25 @@ class Table:
 
     def __init__(self, name: str, client: "DynamoDBClient | None" = None) -> None:
         self.name = name
-        self._client = client or _client()
         self._remaining: Callable[[], int] = lambda: 1 << 31
-        self._client.meta.events.register("before-send.dynamodb", self._refuse_late_attempt)
-        self._client.meta.events.register_first("needs-retry.dynamodb", _ignore_retry_after)
+        self._use(client or _client())
+
+    def _use(self, client: "DynamoDBClient") -> None:
+        self._client = client
+        client.meta.events.register("before-send.dynamodb", self._refuse_late_attempt)
+        client.meta.events.register_first("needs-retry.dynamodb", _ignore_retry_after)
+
+    def renew(self) -> None:
+        """Start again with a new client: new connections, and credentials as they are now."""
+        self._use(_client())
+
+    def connect(self) -> None:
+        """Open a connection by asking, once, for what is not there. Never fails: then the first request opens it."""
+        attempts = iter([ATTEMPT_MILLISECONDS])
+        self.begin(lambda: next(attempts, 0))
+        with suppress(ClientError, Unavailable, BotoCoreError):
+            self.get({"pk": "NOTHING", "sk": "#NOTHING"})
+        self.begin(lambda: 1 << 31)
 
     def begin(self, remaining_milliseconds: Callable[[], int]) -> None:
         """Start an invocation: from now on no attempt begins that could outlast `remaining_milliseconds`."""
@@ -185,9 +198,8 @@ class Table:
             lambda: self._client.query(TableName=self.name, ExpressionAttributeValues=encode(values), **request)
         )
         last = response.get("LastEvaluatedKey")
-        return Page(
-            [decode(item) for item in response.get("Items", [])], response["Count"], decode(last) if last else None
-        )
+        items = [decode(item) for item in response.get("Items", [])]
+        return Page(items, response["Count"], response["ScannedCount"], decode(last) if last else None)
 
     def pages(self, *, start: Item | None = None, values: Mapping[str, Any], **request: Any) -> Iterator[Page]:
         """Every page of a Query from the key `start` on, each read when it is asked for."""
@@ -270,27 +282,21 @@ class Table:
             raise Unavailable from error
 
 
-def encode(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Python values to DynamoDB's typed ones; absent (None) attributes are left out."""
-    return {name: _serialize(value) for name, value in item.items() if value is not None}
-
-
-def decode(item: Mapping[str, Any]) -> Item:
-    """DynamoDB's typed values to Python's; a number is a `Decimal`."""
-    return {name: _deserialize(value) for name, value in item.items()}
-
-
 def _client() -> "DynamoDBClient":
-    return boto3.client(
+    client: DynamoDBClient = aws.client(
         "dynamodb",
-        config=Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            max_pool_connections=CONNECTIONS,
-            tcp_keepalive=True,
-        ),
+        amend=written_as_is,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        max_pool_connections=CONNECTIONS,
+        tcp_keepalive=True,
+        parameter_validation=False,
+        user_agent="customers",
+        account_id_endpoint_mode="disabled",
     )
+    read_as_is(client)
+    return client
 
 
 def _ignore_retry_after(response: tuple[Any, Any] | None, **_: object) -> None:

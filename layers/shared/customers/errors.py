@@ -129,6 +129,16 @@ class Unavailable(ApiError):
         super().__init__("The service is busy; try again", headers={"Retry-After": "1"})
 
 
+class WalkTooLong(ApiError):
+    """To go on would take more of an index than one request may; what was counted so far may serve the next one."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "walk_too_long"
+
+    def __init__(self) -> None:
+        super().__init__("This page is too far to be reached at once; try again", headers={"Retry-After": "1"})
+
+
 class InternalError(ApiError):
     """A fault of ours. Says nothing about itself; the log has where it was raised."""
 

@@ -10,10 +10,9 @@ from shutil import copyfileobj
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from customers import aws, lifecycle
 from customers.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -65,6 +64,11 @@ class Files:
     def __init__(self, bucket: str, client: "S3Client | None" = None) -> None:
         self._bucket = bucket
         self._client = client or _client()
+        lifecycle.after_restore(self._renew)
+
+    def _renew(self) -> None:
+        """Start again with a new client: new connections, and credentials as they are now."""
+        self._client = _client()
 
     def upload_link(self, key: str, *, content_type: str, max_bytes: int) -> tuple[str, dict[str, str]]:
         """Address and form fields of an upload (S3's "POST Object") that takes 1 to `max_bytes` bytes of that type."""
@@ -176,13 +180,12 @@ def _known_errors() -> Iterator[None]:
 
 
 def _client() -> "S3Client":
-    return boto3.client(
+    client: S3Client = aws.client(
         "s3",
-        config=Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            signature_version="s3v4",
-            s3={"addressing_style": "virtual"},  # names the region, so that a link to a new bucket needs no redirect
-        ),
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        signature_version="s3v4",
+        s3={"addressing_style": "virtual"},  # names the region, so that a link to a new bucket needs no redirect
     )
+    return client

@@ -7,7 +7,7 @@ written is delivered again, for as long as the queue keeps it.
 from collections.abc import Mapping
 from typing import Any
 
-from customers import observability
+from customers import lifecycle, observability
 from customers.context import Context
 from customers.dead_letters import SEND_MILLISECONDS, DeadLetters
 from customers.dynamodb import Table
@@ -23,7 +23,8 @@ class Inbox:
     def __init__(self) -> None:
         self.table = Table(Settings.from_env().table_name)
         self._recorder = Recorder(self.table)
-        self._dead_letters = DeadLetters(str(InboxSettings.from_env().dead_letter_queue_url))
+        self._dead_letters = DeadLetters(InboxSettings.from_env().dead_letter_queue_url)
+        lifecycle.ready(self.table.connect, self.table.renew, self._dead_letters.renew)
 
     def receive(self, batch: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """Record each message by itself; the answer is a partial batch response."""

@@ -13,6 +13,9 @@ Items (`pk`, `sk`):
 | unique key       | `KEY#<owner>#<customer_id>`  | `#KEY`                       |
 | count            | `OWNER#<owner>`              | `COUNT#<shard>`              |
 | tombstone        | `OWNER#<owner>`              | `TOMBSTONE#<time>#<id>`      |
+| bookmark         | `OWNER#<owner>`              | `BOOKMARK#<listing>#<rank>`  |
+| fences           | `OWNER#<owner>`              | `FENCES#<listing>`           |
+| cursors' secret  | `CURSORS`                    | `#SECRET`                    |
 | owner            | `OWNERS`                     | `<owner>`                    |
 | idempotency      | `IDEMPOTENCY#<owner>#<hash>` | `#IDEMPOTENCY`               |
 | … pointer to it  | `CUSTOMER#<id>`              | `IDEMPOTENCY#<owner>#<hash>` |
@@ -42,8 +45,13 @@ Access patterns, and what each reads (a unit is 4 KB consistent, 8 KB otherwise)
 | how many, by state and status? | Query `OWNER#<owner>`, `COUNT#…`, consistent       | COUNT_SHARDS items |
 | the newest page                | Query `by_created`                                 | the page           |
 | a page in another order        | Query that index, BatchGetItem of the page         | keys and the page  |
-| how many in a range of dates?  | Query COUNT on `by_status`, one for each status *  | the range's keys   |
-| whose text contains `q`?       | Query `directory` in ranges of id, BatchGetItem    | the directory      |
+| where is a far page?           | Query COUNT on its index (`created_keys`)          | the keys between   |
+| … where did one end?           | GetItem of a bookmark, of the fences               | both               |
+| how many in a range of dates?  | Query COUNT on `created_keys`                      | the range's keys   |
+| … by status?                   | Query COUNT on `by_status`, one for each status *  | the range's keys   |
+| whose text contains `q`?       | Query `directory` in shards and ranges of id       | the directory      |
+| … what has changed since?      | Query `by_updated`, one for each state; tombstones | the changes        |
+| was this place given by us?    | GetItem of the cursors' secret, once               | one item           |
 | every owner (administrators)   | Query `OWNERS`                                     | the registry       |
 | all that a purge removes       | Query `CUSTOMER#<id>`, consistent                  | its collection     |
 | what was this key's answer?    | the condition on the idempotency record's Put      | nothing            |
@@ -73,7 +81,9 @@ from typing import Literal, Self, TypeGuard
 type State = Literal["live", "deleted", "purging"]
 type Key = dict[str, str]
 
+CURSOR_SECRET: Mapping[str, str] = {"pk": "CURSORS", "sk": "#SECRET"}  # what cursors are signed with
 COUNT_SHARDS = 16  # writers of one owner that meet on a count item conflict; 16 items of 250 bytes are one 4 KB read
+DIRECTORY_SHARDS = 8  # of an owner's directory, whose partitions give 3,000 read units a second each
 PURGE_SHARDS = 8  # the due list is read shard by shard; spreads the deletes of a mass purge
 MAX_SORT_KEY_BYTES = 900  # DynamoDB allows 1,024 for all sort attributes together; created_at and id take 63
 MAX_CUSTOMER_ID_BYTES = 512  # in a key as it is
@@ -81,17 +91,20 @@ ABSENT = "\U0010ffff"  # sorts after every other string in UTF-8; an index drops
 STATS = "#STATS"  # sort key
 TARGETS = "#TARGET#"  # what the sort keys of targets begin with
 ACTIVITIES = "ACTIVITY#"  # likewise
+BOOKMARKS = "BOOKMARK#"  # likewise, of an owner's bookmarks
+FENCES = "FENCES#"  # likewise, of an owner's fences
+TOMBSTONES = "TOMBSTONE#"  # likewise, of an owner's tombstones
 IMPORTS = "IMPORT#"  # likewise, of an owner's imports
 CHUNKS = "CHUNK#"  # likewise, of an import's chunks
 DEMO_MARK: Mapping[str, str] = {"pk": "DEMO", "sk": "#DEMO"}  # says that a table has been given all demo customers
 OWNERS = "OWNERS"  # partition key of the registry of owners
 OWNER_PATTERN = r'^[!-"$-~]{1,128}$'  # visible ASCII without `#`; `re.fullmatch` and JSON Schema read it alike
+TIME_LETTERS = 11  # of a time in the directory; 26**11 microseconds reach the year 2086
 SEPARATOR = "\x1f"  # between the fields of the directory; no input contains it and no search term can span it
 
 _OWNER = re.compile(OWNER_PATTERN)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_TIME_LETTERS = 11  # 26**11 microseconds reach the year 2086
 _DIRECTORY_TEXTS = ("name", "surname", "email", "customer_id", "phone")
 
 
@@ -99,7 +112,8 @@ _DIRECTORY_TEXTS = ("name", "surname", "email", "customer_id", "phone")
 class Index:
     """A global secondary index: its name and its sort attributes after the partition.
 
-    The partition is (`owner_id`, `state`), that of `by_purge` is `purge_shard`.
+    The partition is (`owner_id`, `state`); that of `directory` has `directory_shard` as well, that of `by_purge` is
+    `purge_shard`.
     """
 
     name: str
@@ -107,6 +121,7 @@ class Index:
 
 
 BY_CREATED = Index("by_created", ("created_at", "id"))
+CREATED_KEYS = Index("created_keys", ("created_at", "id"))
 BY_UPDATED = Index("by_updated", ("updated_at", "id"))
 BY_STATUS = Index("by_status", ("status_key", "created_at", "id"))
 DIRECTORY = Index("directory", ("pk",))
@@ -120,6 +135,12 @@ SORT_INDEXES: Mapping[str, Index] = {
         for field in ("name", "surname", "email", "phone", "customer_id")
     },
 }
+
+
+def start_key(index: Index, owner_id: str, state: State, sort: Mapping[str, str]) -> Key:
+    """The key to read an index on from, behind the customer `sort["id"]`; `sort` are an entry's sort attributes."""
+    own = {name: sort[name] for name in index.sort}
+    return {**customer(sort["id"]), "owner_id": owner_id, "state": state, **own}
 
 
 def is_owner_id(value: object) -> TypeGuard[str]:
@@ -201,7 +222,21 @@ def count_name(state: State, status_key: str) -> str:
 
 
 def tombstone(owner_id: str, time: str, id: str) -> Key:
-    return {"pk": f"OWNER#{owner_id}", "sk": f"TOMBSTONE#{time}#{id}"}
+    """`time` is a timestamp, so that the text order of an owner's tombstones is their order in time."""
+    return {"pk": f"OWNER#{owner_id}", "sk": f"{TOMBSTONES}{time}#{id}"}
+
+
+def tombstone_of(sk: str) -> str:
+    """The customer's id in the `sk` of a tombstone."""
+    return sk.rpartition("#")[2]
+
+
+def bookmark(owner_id: str, listing: str, rank: int) -> Key:
+    return {"pk": f"OWNER#{owner_id}", "sk": f"{BOOKMARKS}{listing}#{rank}"}
+
+
+def fences(owner_id: str, listing: str) -> Key:
+    return {"pk": f"OWNER#{owner_id}", "sk": FENCES + listing}
 
 
 def owner(owner_id: str) -> Key:
@@ -275,6 +310,11 @@ def api_key(key_id: str) -> Key:
 
 def owner_api_key(owner_id: str, key_id: str) -> Key:
     return {"pk": f"OWNER#{owner_id}", "sk": f"APIKEY#{key_id}"}
+
+
+def directory_shard(id: str) -> str:
+    """From other bits than the other shards."""
+    return str((zlib.crc32(id.encode()) >> 8) % DIRECTORY_SHARDS)
 
 
 def purge_shard(id: str) -> str:
@@ -361,10 +401,10 @@ class DirectoryEntry:
     @classmethod
     def unpack(cls, packed: str) -> Self:
         *texts, letters = packed.split(SEPARATOR)
-        created_at, updated_at = letters[:_TIME_LETTERS], letters[_TIME_LETTERS : 2 * _TIME_LETTERS]
+        created_at, updated_at = letters[:TIME_LETTERS], letters[TIME_LETTERS : 2 * TIME_LETTERS]
         return cls(
             **dict(zip(_DIRECTORY_TEXTS, texts, strict=True)),
-            status_key=_letters_text(letters[2 * _TIME_LETTERS :]),
+            status_key=_letters_text(letters[2 * TIME_LETTERS :]),
             created_at=_letters_time(created_at),
             updated_at=_letters_time(updated_at),
         )
@@ -390,7 +430,7 @@ def _from_letters(letters: str) -> int:
 
 def _time_letters(time: str) -> str:
     since = datetime.fromisoformat(time) - _EPOCH
-    return _to_letters(since // timedelta(microseconds=1)).rjust(_TIME_LETTERS, "A")
+    return _to_letters(since // timedelta(microseconds=1)).rjust(TIME_LETTERS, "A")
 
 
 def _letters_time(letters: str) -> str:

@@ -4,10 +4,10 @@ Input is validated once, on its way in. What is stored was valid then and is not
 Two names that look alike: `id` is the record's own uuid; `customer_id` is the caller's key for it.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     StringConstraints,
@@ -44,9 +45,21 @@ def clean_key(value: object) -> object:
     return "" if cleaned is None and value is not None else cleaned
 
 
+# What most addresses look like; RFC 5321 allows each of these. Capitals are left out, which may not stay as they are.
+PLAIN_EMAIL = (
+    r"[a-z0-9_+-]{1,64}(?:\.[a-z0-9_+-]{1,64})*@"
+    r"(?:[A-Za-z0-9](?:-?[A-Za-z0-9]){0,31}\.){1,8}(?!(?i:arpa|invalid|local|localhost|onion|test))[A-Za-z]{2,24}"
+)
+MAX_LOCAL_CHARS = 64  # RFC 5321, section 4.5.3.1.1
+
+
 def _email(value: str) -> str:
     """The address as typed, its domain in lower case. Raises for what RFC 5321 and 6531 do not allow; asks no DNS."""
-    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - 30 ms that a read need not pay
+    local, _, domain = value.partition("@")
+    if re.fullmatch(PLAIN_EMAIL, value) and len(local) <= MAX_LOCAL_CHARS:
+        return f"{local}@{domain.lower()}"  # without email_validator: 300 M of a creation's 1,310 M instructions
+
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - what a read need not pay
 
     try:
         return validate_email(value, check_deliverability=False).normalized
@@ -93,7 +106,13 @@ AiLabel = Literal["positive", "negative", "neutral", "unknown"]
 ActivityType = Literal["call", "whatsapp", "email"]
 
 
-class CustomerFields(BaseModel):
+class Model(BaseModel):
+    """Built when it is first used: a function uses few of them."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class CustomerFields(Model):
     """What a client may set besides the key. Blank means none."""
 
     name: Medium = None
@@ -114,7 +133,7 @@ class CustomerUpdate(CustomerFields):
     customer_id: CustomerId = Field(default_factory=str)  # never applied: an update takes only what was sent
 
 
-class RecordQuery(BaseModel):
+class RecordQuery(Model):
     """Ids that the original takes and ignores: they must be uuids and change nothing."""
 
     obj_id: UUID | None = None
@@ -124,7 +143,7 @@ class RecordQuery(BaseModel):
     id: UUID | None = None
 
 
-class DetailQuery(BaseModel):
+class DetailQuery(Model):
     include_deleted: bool = False
 
 
@@ -132,7 +151,7 @@ class GetQuery(RecordQuery, DetailQuery):
     pass
 
 
-class DeleteQuery(BaseModel):
+class DeleteQuery(Model):
     purge: bool = False
 
 
@@ -161,8 +180,7 @@ class Customer:
 
     @classmethod
     def from_item(cls, item: dict[str, Any]) -> Self:
-        known = {field.name: item[field.name] for field in fields(cls) if field.name in item}
-        return cls(**known | {"version": int(item["version"])})
+        return cls(**{name: item[name] for name in _STORED & item.keys()})
 
     def item(self) -> dict[str, Any]:
         """The DynamoDB item."""
@@ -170,6 +188,7 @@ class Customer:
         return {
             **keys.customer(self.id),
             **own,
+            "directory_shard": keys.directory_shard(self.id),
             "purge_shard": keys.purge_shard(self.id) if self.purge_at else None,
             **keys.DirectoryEntry.of(own).index_attributes(),
         }
@@ -187,7 +206,10 @@ class Customer:
         return replace(self, **changes, version=self.version + 1, updated_at=at)
 
 
-class CustomerOut(BaseModel):
+_STORED = frozenset(field.name for field in fields(Customer))
+
+
+class CustomerOut(Model):
     """A field without a value is left out, but for `deleted_at`. `owner_id` is for administrators."""
 
     customer_id: Annotated[str, Field(max_length=255)] | None = None
@@ -206,25 +228,36 @@ class CustomerOut(BaseModel):
 
     @classmethod
     def of(cls, customer: Customer, *, show_owner: bool) -> "CustomerOut":
-        shown = {name: value for name in cls.model_fields if (value := getattr(customer, name)) is not None}
-        if not show_owner:
-            del shown["owner_id"]
-        return cls.model_construct(**shown | {"deleted_at": customer.deleted_at})
+        """Made of values that were checked on their way in, without a look at each of its fields: 2 µs, not 12."""
+        shown = {name: value for name in _SHOWN if (value := getattr(customer, name)) is not None}
+        shown["deleted_at"] = customer.deleted_at
+        if show_owner:
+            shown["owner_id"] = customer.owner_id
+        out = cls.__new__(cls)
+        object.__setattr__(out, "__dict__", {**_NOTHING_SHOWN, **shown})
+        object.__setattr__(out, "__pydantic_fields_set__", set(shown))
+        object.__setattr__(out, "__pydantic_extra__", None)
+        object.__setattr__(out, "__pydantic_private__", None)
+        return out
 
 
-class SortOut(BaseModel):
+_NOTHING_SHOWN: Mapping[str, None] = dict.fromkeys(CustomerOut.model_fields)
+_SHOWN = [name for name in CustomerOut.model_fields if name != "owner_id"]
+
+
+class SortOut(Model):
     field: str
     direction: Literal["asc", "desc"]
 
 
-class MetaOut(BaseModel):
+class MetaOut(Model):
     total: int
     limit: int
     offset: int
     sort: SortOut
 
 
-class QueryOut(BaseModel):
+class QueryOut(Model):
     """The query as it was understood: dates in UTC, the status filter folded."""
 
     q: str | None = None
@@ -234,201 +267,22 @@ class QueryOut(BaseModel):
     sort: SortOut
 
 
-class AggregationsOut(BaseModel):
+class AggregationsOut(Model):
     """How many records each quick filter would show: `all`, `deleted`, `status:none` and `status:<folded value>`."""
 
     quick_filters: dict[str, int]
     extra: dict[str, Any]
 
 
-class PaginatedResponse[Out: BaseModel](BaseModel):
+class PaginatedResponse[Out: BaseModel](Model):
     data: list[Out]
     meta: MetaOut
     query: QueryOut
     aggregations: AggregationsOut | None = None
 
 
-class CustomerDetailStatsOut(BaseModel):
-    calls_total: int = 0
-    calls_answered: int = 0
-    calls_failed: int = 0
-    calls_no_answer: int = 0
-    calls_busy: int = 0
-    calls_timeout: int = 0
-    calls_voicemail: int = 0
-    whatsapp_sent: int = 0
-    emails_sent: int = 0
-    last_contacted_at: Time | None = None
-
-    @classmethod
-    def of(cls, stats: Mapping[str, Any]) -> "CustomerDetailStatsOut":
-        """The counters of a stats item; what it does not count is 0."""
-        shown: dict[str, Any] = {name: int(stats.get(name, 0)) for name in STATISTICS}
-        if last := stats.get("last_contact"):
-            shown["last_contacted_at"] = keys.activity_time(last)
-        return cls.model_construct(**shown)
-
-
-STATISTICS = CustomerDetailStatsOut.model_fields.keys() - {"last_contacted_at"}  # counters of a stats item
-
-
-class CustomerDetailCallOut(BaseModel):
-    id: Uuid
-    attempt_no: int
-    status: str
-    outcome: str | None = None
-    conv_id: str | None = None
-    direction: str | None = None
-    external_from: str | None = None
-    external_to: str | None = None
-    duration_seconds: float | None = None
-    messages_count: int = 0
-    call_successful: str | None = None
-    call_summary_title: str | None = None
-    transcript_summary: str | None = None
-    customer_sentiment: str | None = None
-    customer_sentiment_rationale: str | None = None
-    agent_goal_result: str | None = None
-    agent_goal_rationale: str | None = None
-    follow_up_required: bool | None = None
-    escalation_required: bool | None = None
-    scheduled_at: Time
-    dispatched_at: Time | None = None
-    finished_at: Time | None = None
-    created_at: Time
-    updated_at: Time
-
-    @classmethod
-    def of(cls, activity: Mapping[str, Any]) -> "CustomerDetailCallOut":
-        return cls.model_construct(**_shown(cls, activity))
-
-
-# The counter of a target that an activity of each type adds one to.
-TARGET_COUNTERS: Mapping[str, str] = {"call": "calls_made", "whatsapp": "whatsapp_sent", "email": "email_sent"}
-
-
-class CustomerDetailCampaignOut(BaseModel):
-    campaign_id: Uuid
-    campaign_name: str
-    campaign_status: CampaignStatus
-    target_id: Uuid
-    target_stage: TargetStage
-    calls_made: int = 0
-    whatsapp_sent: int = 0
-    email_sent: int = 0
-    ai_label: AiLabel
-    ai_score: float | None = None
-    ai_reason: str | None = None
-    last_contacted_at: Time | None = None
-    last_email_at: Time | None = None
-    last_conv_id: str | None = None
-    call_successful: str | None = None
-    call_summary_title: str | None = None
-    transcript_summary: str | None = None
-    customer_sentiment: str | None = None
-    agent_goal_result: str | None = None
-    follow_up_required: bool | None = None
-    escalation_required: bool | None = None
-    analysis_updated_at: str | None = None
-
-    @classmethod
-    def of(cls, target: Mapping[str, Any], campaign: Mapping[str, Any]) -> "CustomerDetailCampaignOut":
-        """An enrolment. Where both its campaign's service and the activity recorded here tell, the greater is shown."""
-        enrolment = target["enrolment"]
-        recorded = {name: target[name] for name in TARGET_COUNTERS.values() if name in target}
-        for name, newest in (("last_contacted_at", "last_contact"), ("last_email_at", "last_email")):
-            if newest in target:
-                recorded[name] = keys.activity_time(target[newest])
-        greater = {name: max(value, enrolment.get(name, value)) for name, value in recorded.items()}
-        of_campaign = {"campaign_name": campaign["name"], "campaign_status": campaign["status"]}
-        shown = _shown(cls, {**enrolment, **greater, **of_campaign})
-        return cls.model_construct(**shown | {"target_stage": enrolment["stage"]})
-
-
-class CustomerDetailOut(BaseModel):
-    customer: CustomerOut
-    stats: CustomerDetailStatsOut
-    last_call: CustomerDetailCallOut | None = None
-    campaigns: list[CustomerDetailCampaignOut]
-
-    @classmethod
-    def of(
-        cls, customer: CustomerOut, stats: Mapping[str, Any], campaigns: list[CustomerDetailCampaignOut]
-    ) -> "CustomerDetailOut":
-        shown: dict[str, Any] = {
-            "customer": customer,
-            "stats": CustomerDetailStatsOut.of(stats),
-            "campaigns": campaigns,
-        }
-        if last_call := stats.get("last_call"):
-            shown["last_call"] = CustomerDetailCallOut.of(last_call)
-        return cls.model_construct(**shown)
-
-
-class FailureOut(BaseModel):
+class FailureOut(Model):
     """Why something that went on in the background has failed."""
 
     code: str
     message: str
-
-
-class CampaignOut(BaseModel):
-    """A field without a value is left out."""
-
-    id: Uuid
-    name: str
-    status: CampaignStatus
-    agent_id: Uuid | None = None
-    agent_name: str | None = None
-    phone_number_id: str | None = None
-    phone_number: str | None = None
-    whatsapp_channel_id: str | None = None
-    goal: str | None = None
-    created_at: Time
-    updated_at: Time
-
-    @classmethod
-    def of(cls, campaign: Mapping[str, Any]) -> "CampaignOut":
-        return cls.model_construct(**_shown(cls, campaign))
-
-
-class MessageOut(BaseModel):
-    conv_id: str | None = None
-    external_from: str | None = None
-    external_to: str | None = None
-    subject: str | None = None
-    text: str | None = None
-    sent_at: Time
-    updated_at: Time | None = None
-
-
-class ActivityOut(BaseModel):
-    """One entry of the timeline: `call` is there for a call, `message` for a WhatsApp message or an email."""
-
-    type: ActivityType
-    id: str
-    occurred_at: Time
-    status: str
-    outcome: str | None = None
-    campaign_id: Uuid | None = None
-    call: CustomerDetailCallOut | None = None
-    message: MessageOut | None = None
-
-    @classmethod
-    def of(cls, activity: Mapping[str, Any]) -> "ActivityOut":
-        shown = _shown(cls, activity) | {"occurred_at": keys.activity_time(activity["sk"])}
-        if activity["type"] == "call":
-            shown["call"] = CustomerDetailCallOut.of(activity)
-        else:
-            shown["message"] = MessageOut.model_construct(**_shown(MessageOut, activity))
-        return cls.model_construct(**shown)
-
-
-def _shown(model: type[BaseModel], item: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an item that a model has, as JSON has them: DynamoDB knows decimal numbers only."""
-    known = {name: item[name] for name in model.model_fields if name in item}
-    return {name: _number(value) if isinstance(value, Decimal) else value for name, value in known.items()}
-
-
-def _number(value: Decimal) -> int | float:
-    return int(value) if value == value.to_integral_value() else float(value)

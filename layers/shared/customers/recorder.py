@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from customers import keys
 from customers.cascade import unmoved
+from customers.contact_models import STATISTICS, TARGET_COUNTERS
 from customers.dynamodb import Cancelled, Item, Table, Write
 from customers.errors import Unavailable
 from customers.events import Activity, CampaignDeleted, CampaignUpserted, Detail, TargetRemoved, TargetUpserted
-from customers.models import STATISTICS, TARGET_COUNTERS
 
 NEWEST_READ = 25  # activities read at a time, in search of the newest of a kind
 # Of one event, when others of the same customer come between. Ten functions at once leave each other through in these.

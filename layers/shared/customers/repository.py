@@ -125,7 +125,7 @@ class Repository:
         writes = {
             "customer": Write("Put", item=customer.item(), condition="attribute_not_exists(pk)"),
             "unique": reserve(customer),
-            "count": count((customer, 1)),
+            "count": count((customer, 1), at=now),
         }
         for _ in range(CONTENTION_ATTEMPTS):
             try:
@@ -150,7 +150,7 @@ class Repository:
             if "customer_id" in moved:
                 writes |= {"unique": reserve(updated), "released": release(customer), "freed": self._freed(customer)}
             if {"customer_id", "status"} & moved.keys():
-                writes["count"] = count((customer, -1), (updated, 1))
+                writes["count"] = count((customer, -1), (updated, 1), at=updated.updated_at)
             try:
                 return self._transact(updated, writes).customer
             except Cancelled as cancelled:
@@ -178,7 +178,7 @@ class Repository:
             )
             writes = {
                 "customer": advance(customer, deleted),
-                "count": count((customer, -1), (deleted, 1)),
+                "count": count((customer, -1), (deleted, 1), at=now),
             }
             try:
                 self._transact(deleted, writes)
@@ -213,7 +213,10 @@ class Repository:
                 restored = customer.changed(
                     after(customer, self._clock()), state="live", deleted_at=None, purge_at=None
                 )
-                writes = {"customer": advance(customer, restored), "count": count((customer, -1), (restored, 1))}
+                writes = {
+                    "customer": advance(customer, restored),
+                    "count": count((customer, -1), (restored, 1), at=restored.updated_at),
+                }
             elif request:  # nothing to do but to remember that it was asked
                 restored, writes = customer, {"customer": unmoved(customer)}
             else:
@@ -239,11 +242,12 @@ class Repository:
                 return self._sweep(header)
             customer = self._visible(header, owner_id, include_deleted=True)
             precondition(customer)
-            rest = _half_purged(customer, after(customer, self._clock()))
+            now = after(customer, self._clock())
+            rest = _half_purged(customer, now)
             writes = {
                 "customer": Write("Put", item=rest, condition="version = :read", values={":read": customer.version}),
                 "released": release(customer),
-                "count": count((customer, -1)),
+                "count": count((customer, -1), at=now),
                 "tombstone": Write("Put", item=self._tombstone(customer)),
                 "freed": self._freed(customer),
             }
@@ -361,6 +365,7 @@ class Repository:
                 if record := keys.pointed_record(key["sk"]):
                     self._forget(header["id"], record)
             self._table.delete_all([key for key in page.items if key != own])
+        self._drop_places(header["owner_id"])
         drop_zeros(self._table, keys.count(header["owner_id"], header["id"]))  # a status may be somebody's words
         end = Write("Delete", key=own, condition="attribute_exists(pk)")  # so that it is counted once who ended it
         try:
@@ -368,6 +373,18 @@ class Repository:
         except Cancelled:
             return False
         return True
+
+    def _drop_places(self, owner_id: str) -> None:
+        """Delete the owner's bookmarks and fences: they hold names and addresses, and are only caches."""
+        for prefix in (keys.BOOKMARKS, keys.FENCES):
+            pages = self._table.pages(
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+                values={":pk": keys.count(owner_id, "")["pk"], ":prefix": prefix},
+                ProjectionExpression="pk, sk",
+                ConsistentRead=True,
+            )
+            for page in pages:
+                self._table.delete_all(page.items)
 
     def _forget(self, id: str, record: keys.Key) -> None:
         """Delete an idempotency record, unless its key has been used again since, for another customer."""

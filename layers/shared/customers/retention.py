@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from customers import keys, observability
+from customers import keys, lifecycle, observability
 from customers.context import Context
 from customers.dynamodb import Table
 from customers.errors import CustomerNotFound, PreconditionFailed
@@ -49,6 +49,7 @@ class Retention:
         settings = Settings.from_env()
         self.table = Table(settings.table_name)
         self.customers = Repository(self.table, retention_days=settings.retention_days)
+        lifecycle.ready(self.table.connect, self.table.renew)
 
     def run(self, event: Mapping[str, Any], context: Context) -> PurgeReport:
         """Raises pydantic's `ValidationError` for an order that it does not understand, and `Unavailable`."""

@@ -2,10 +2,11 @@
 
 import os
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
+LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "[::1]"}  # as URLs have them
 MIN_HS256_SECRET_BYTES = 32  # RFC 7518, section 3.2: a key of at least the hash's size
 
 
@@ -13,8 +14,18 @@ class SettingsError(RuntimeError):
     """A variable of the environment is missing or wrong; the message names it, never its value."""
 
 
+def _address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an address that begins with https://")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
 class _FromEnvironment(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -36,6 +47,7 @@ class Settings(_FromEnvironment):
     table_name: Annotated[str, Field(min_length=3, max_length=255)]
     retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30  # days from soft delete to purge; 0 = never
     reject_unknown_fields: bool = False  # True: 422 for unknown or read-only fields, which the original ignores
+    max_walk_megabytes: Annotated[int, Field(ge=1)] = 30  # of an index that one listing may read, before it is a 503
     max_body_bytes: Annotated[int, Field(ge=1_024)] = 65_536
     max_import_rows: Annotated[int, Field(ge=1, le=300)] = (
         100  # of a file imported at once; one item has all their errors
@@ -43,7 +55,7 @@ class Settings(_FromEnvironment):
 
 
 class InboxSettings(_FromEnvironment):
-    dead_letter_queue_url: AnyHttpUrl
+    dead_letter_queue_url: Address
 
 
 class FileSettings(_FromEnvironment):
@@ -62,7 +74,7 @@ class AuthSettings(_FromEnvironment):
 
     jwt_secret: SecretStr | None = None
     jwt_secret_arn: Annotated[str, Field(pattern=r"^arn:aws[\w-]*:(secretsmanager|ssm):")] | None = None
-    jwks_url: AnyHttpUrl | None = None
+    jwks_url: Address | None = None
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
     jwt_leeway_seconds: Annotated[int, Field(ge=0, le=300)] = 30
@@ -77,10 +89,15 @@ class AuthSettings(_FromEnvironment):
             raise ValueError(f"JWT_SECRET is shorter than {MIN_HS256_SECRET_BYTES} bytes")
         if self.jwt_secret and self.jwt_secret_arn:
             raise ValueError("set JWT_SECRET or JWT_SECRET_ARN, not both")
-        if self.jwks_url and self.jwks_url.scheme != "https" and self.jwks_url.host not in LOOPBACK_HOSTS:
+        if self.jwks_url and urlsplit(self.jwks_url).scheme != "https" and not _is_loopback(self.jwks_url):
             raise ValueError("JWKS_URL must be https")  # whoever could change the answer could sign tokens
         if self.jwks_url and not (self.jwt_issuer and self.jwt_audience):
             raise ValueError("JWKS_URL needs JWT_ISSUER and JWT_AUDIENCE")
         if not (self.jwt_secret or self.jwt_secret_arn or self.jwks_url or self.api_keys_only):
             raise ValueError("set JWT_SECRET, JWT_SECRET_ARN or JWKS_URL, or API_KEYS_ONLY=true")
         return self
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    return (f"[{host}]" if ":" in host else host) in LOOPBACK_HOSTS

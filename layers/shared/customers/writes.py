@@ -10,8 +10,12 @@ from customers.models import Customer
 DROPPED_ZEROS = 100  # at a time: an expression has at most 4 KB
 
 
-def count(*moves: tuple[Customer, int]) -> Write:
-    """Move the owner's counts, and the counter of writes that tells whether anything in a listing has moved since."""
+def count(*moves: tuple[Customer, int], at: str) -> Write:
+    """Move the owner's counts at the time `at`.
+
+    With them goes a counter of writes, which tells whether a listing's members, or their status or customer_id, have
+    moved since it was last read.
+    """
     steps = Counter[str]()
     for customer, step in moves:
         steps[keys.count_name(customer.state, customer.status_key)] += step
@@ -19,9 +23,9 @@ def count(*moves: tuple[Customer, int]) -> Write:
     return Write(
         "Update",
         key=keys.count(moves[0][0].owner_id, moves[0][0].id),
-        update="ADD " + ", ".join(["writes :one", *(f"{alias} :{alias[1:]}" for alias in names)]),
+        update="SET moved_at = :at ADD " + ", ".join(["writes :one", *(f"{alias} :{alias[1:]}" for alias in names)]),
         names=names,
-        values={":one": 1, **{f":{alias[1:]}": steps[name] for alias, name in names.items()}},
+        values={":at": at, ":one": 1, **{f":{alias[1:]}": steps[name] for alias, name in names.items()}},
     )
 
 

@@ -34,7 +34,7 @@ class Authenticator:
         secret = settings.jwt_secret.get_secret_value().encode() if settings.jwt_secret else None
         if settings.jwt_secret_arn:
             secret = read_secret(settings.jwt_secret_arn)
-        key_set = KeySet(str(settings.jwks_url), fetch, clock) if settings.jwks_url else None
+        key_set = KeySet(settings.jwks_url, fetch, clock) if settings.jwks_url else None
         self._tokens = Tokens(settings, secret, key_set.find if key_set else None, clock)
         self._settings = settings
         self._find_key = find_key

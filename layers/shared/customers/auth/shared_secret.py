@@ -1,5 +1,10 @@
 """The HS256 secret, read from Secrets Manager or from SSM Parameter Store at cold start."""
 
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from customers import aws
 from customers.settings import MIN_HS256_SECRET_BYTES, SettingsError
 
 CONNECT_SECONDS = 1
@@ -12,22 +17,15 @@ def read_secret(arn: str) -> bytes:
 
     A secret that is replaced is seen by the next cold start. Raises `SettingsError`, which names JWT_SECRET_ARN.
     """
-    import boto3  # noqa: PLC0415 - a function without this setting needs no client but DynamoDB's
-    from botocore.config import Config  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
     service, region = arn.split(":")[2:4]
-    config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-    )
+    retries = {"mode": "standard", "total_max_attempts": ATTEMPTS}
+    limits: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS, "retries": retries}
     try:
         if service == "ssm":
-            ssm = boto3.client("ssm", region_name=region, config=config)
+            ssm = aws.client("ssm", region=region, **limits)
             text: str = ssm.get_parameter(Name=arn, WithDecryption=True)["Parameter"]["Value"]
         else:
-            manager = boto3.client("secretsmanager", region_name=region, config=config)
+            manager = aws.client("secretsmanager", region=region, **limits)
             text = manager.get_secret_value(SecretId=arn).get("SecretString", "")
     except (BotoCoreError, ClientError) as error:
         raise SettingsError(f"JWT_SECRET_ARN: the secret could not be read ({type(error).__name__})") from error

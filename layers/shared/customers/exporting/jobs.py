@@ -10,11 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from customers import keys
+from customers import aws, keys
 from customers.dynamodb import Cancelled, Item, Table, Write
 from customers.errors import ExportNotFound, Invalid, Unavailable
 from customers.exporting.models import ExportCreate, ExportState
@@ -27,7 +25,11 @@ LOST_MINUTES = 30  # without a sign of life: longer than an invocation and the p
 WAITING_MINUTES = 70  # likewise, before it is begun: Lambda drops an invocation that waits for an hour
 INVOKE_MILLISECONDS = 5_000
 BUSY = {"TooManyRequestsException", "ServiceException", "EC2ThrottledException"}
-_INVOKE = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
+_INVOKE: dict[str, Any] = {
+    "connect_timeout": 1,
+    "read_timeout": 3,
+    "retries": {"mode": "standard", "total_max_attempts": 1},
+}
 
 
 class Overtaken(Exception):
@@ -118,7 +120,7 @@ class Exports:
         if export.state != "queued" or export.is_lost(self._clock()):
             return
         self._table.require(INVOKE_MILLISECONDS)
-        self._client = self._client or boto3.client("lambda", config=_INVOKE)
+        self._client = self._client or aws.client("lambda", **_INVOKE)
         payload = json.dumps({"export_id": export.id})
         try:
             self._client.invoke(FunctionName=function, InvocationType="Event", Payload=payload)

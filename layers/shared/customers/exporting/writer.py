@@ -17,7 +17,7 @@ from itertools import batched
 from operator import itemgetter
 from typing import Any
 
-from customers import keys, observability
+from customers import keys, lifecycle, observability
 from customers.context import Context
 from customers.dynamodb import Item, Table
 from customers.errors import ExportNotFound
@@ -78,6 +78,7 @@ class Exporter:
         self.table = Table(Settings.from_env().table_name)
         self._files = Files(FileSettings.from_env().bucket_name)
         self._exports = Exports(self.table)
+        lifecycle.ready(self.table.connect, self.table.renew)
 
     def run(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """`{"export_id": …}`. Raises `ExportFailed` for what Lambda should try again; it does so with the same id."""

@@ -213,7 +213,9 @@ def _counts(moves: Iterable[tuple[Customer, int]]) -> dict[str, Write]:
     by_shard = defaultdict[str, list[tuple[Customer, int]]](list)
     for customer, step in moves:
         by_shard[keys.count(customer.owner_id, customer.id)["sk"]].append((customer, step))
-    return {shard: count(*moved) for shard, moved in by_shard.items()}
+    return {
+        shard: count(*moved, at=max(customer.updated_at for customer, _ in moved)) for shard, moved in by_shard.items()
+    }
 
 
 def _id_in(shard: int) -> str:

@@ -15,7 +15,7 @@ from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import Any
 
-from customers import keys, observability
+from customers import keys, lifecycle, observability
 from customers.context import Context
 from customers.dynamodb import Table
 from customers.files import CSV_TYPE, UPLOADS, Absent, Files, part_key, rejected_key, rows_key, upload_key
@@ -73,6 +73,7 @@ class Steps:
         self.table = Table(Settings.from_env().table_name)
         self.files = Files(FileSettings.from_env().bucket_name)
         self.jobs = Jobs(self.table)
+        lifecycle.ready(self.table.connect, self.table.renew)
 
     @_step
     def split(self, event: Mapping[str, Any], context: Context) -> Answer:  # noqa: ARG002 - every step has one

@@ -1,11 +1,12 @@
 """What is read page by page.
 
-GET /customers: `query` says what is asked, `plan` how to read it, `answer` does so (`walk`, `search`, `counts`).
-Of one customer: `campaigns` and `activity`.
+GET /customers: `query` says what is asked, `plan` how to read it, `answer` does so, with `walk`, `jumps`, `gather`,
+`search`, `counts` and `cursors`. Without `bookmarks`, `fences` and `search_cache` every answer is the same, only
+dearer. Of one customer: `campaigns` and `activity`.
 """
 
 from customers.listing.activity import ActivityParameters, list_activity
-from customers.listing.answer import list_customers
+from customers.listing.answer import Listing
 from customers.listing.campaigns import CampaignParameters, list_campaigns, newest_campaigns
 from customers.listing.query import ListFilters, ListParameters, ListQuery, filtered, parse
 
@@ -15,10 +16,10 @@ __all__ = [
     "ListFilters",
     "ListParameters",
     "ListQuery",
+    "Listing",
     "filtered",
     "list_activity",
     "list_campaigns",
-    "list_customers",
     "newest_campaigns",
     "parse",
 ]

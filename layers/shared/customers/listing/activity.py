@@ -12,18 +12,12 @@ from pydantic import AfterValidator, BaseModel
 from pydantic_core import PydanticCustomError
 
 from customers import keys
+from customers.contact_models import ActivityOut
 from customers.dynamodb import BATCH_GET_ITEMS, Item, Table
 from customers.keys import ABSENT
 from customers.listing.query import DateFrom, DateTo, Limit, Offset, Words, validated, words
 from customers.listing.walk import MAX_READ, count_past
-from customers.models import (
-    ActivityOut,
-    ActivityType,
-    MetaOut,
-    PaginatedResponse,
-    QueryOut,
-    SortOut,
-)
+from customers.models import ActivityType, MetaOut, PaginatedResponse, QueryOut, SortOut
 
 TYPE_TOTALS = {"call": "calls_total", "whatsapp": "whatsapp_sent", "email": "emails_sent"}  # statistics, by type
 FILTERS = {"type": "type", "status": "status_key", "outcome": "outcome_key"}  # attributes, by parameter

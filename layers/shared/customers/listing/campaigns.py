@@ -13,17 +13,10 @@ from pydantic import AfterValidator, BaseModel
 from pydantic_core import PydanticCustomError
 
 from customers import keys
+from customers.contact_models import CampaignOut, CustomerDetailCampaignOut
 from customers.dynamodb import BATCH_GET_ITEMS, CONNECTIONS, Item, Table
 from customers.listing.query import Limit, Offset, Words, terms_of, validated, words
-from customers.models import (
-    CampaignOut,
-    CampaignStatus,
-    CustomerDetailCampaignOut,
-    MetaOut,
-    PaginatedResponse,
-    QueryOut,
-    SortOut,
-)
+from customers.models import CampaignStatus, MetaOut, PaginatedResponse, QueryOut, SortOut
 
 CAMPAIGNS_OF_DETAIL = BATCH_GET_ITEMS  # the newest, in one request
 

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from customers import keys
 from customers.dynamodb import Table
@@ -16,8 +17,23 @@ MAX_COUNTED_STATUSES = 16  # of one partition: COUNT queries side by side; with 
 type Tally = Counter[tuple[str, str]]  # by state and status key
 
 
-def of_owner(table: Table, owner_id: str) -> Tally:
-    """The exact counts of an owner, as they are kept with every write."""
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The exact counts of an owner, as they are kept with every write.
+
+    `writes` tells how often they have moved, and with them the members of a listing, or their status or customer_id;
+    `moved_at` when they last did ("" for never).
+    """
+
+    tally: Tally = field(default_factory=Counter[tuple[str, str]])
+    writes: int = 0
+    moved_at: str = ""
+
+    def __add__(self, other: Self) -> "Counts":
+        return Counts(self.tally + other.tally, self.writes + other.writes, max(self.moved_at, other.moved_at))
+
+
+def read(table: Table, owner_id: str) -> Counts:
     pk, prefix = keys.counts(owner_id)
     pages = table.pages(
         KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
@@ -25,19 +41,26 @@ def of_owner(table: Table, owner_id: str) -> Tally:
         ConsistentRead=True,
     )
     tally: Tally = Counter()
+    writes, moved_at = 0, ""
     for page in pages:
         for item in page.items:
+            writes += int(item.get("writes", 0))
+            moved_at = max(moved_at, item.get("moved_at", ""))
             for name, number in item.items():
                 state, is_count, status = name.partition("#")
                 if is_count:
                     tally[state, status] += int(number)
-    return tally
+    return Counts(tally, writes, moved_at)
+
+
+def of_owner(table: Table, owner_id: str) -> Tally:
+    return read(table, owner_id).tally
 
 
 def in_range(table: Table, pool: Executor, query: ListQuery, by_owner: Mapping[str, Tally]) -> Tally:
     """How many records of each state and status the range of dates holds; reads only where the counts say some are.
 
-    Without aggregations only the statuses of the filter are counted.
+    Only the statuses of the filter are counted, if nothing asks for more; all as one, if nothing asks which they are.
     """
     asked = [
         each
@@ -58,7 +81,10 @@ def _requests(
 ) -> Iterable[tuple[dict[str, Any], tuple[State, str] | None]]:
     """Queries with the state and status that each counts; None: it reads the status of every entry."""
     created = within("created_at", query.date_from, query.date_to)
-    if len(statuses) <= MAX_COUNTED_STATUSES or (query.statuses and not query.aggregations):
+    if statuses and not query.needs_statuses:
+        counted = request(keys.CREATED_KEYS, owner_id, state, created)
+        yield {**counted, "Select": "COUNT"}, (state, ABSENT)
+    elif len(statuses) <= MAX_COUNTED_STATUSES or (query.statuses and not query.aggregations):
         for status in statuses:
             counted = request(keys.BY_STATUS, owner_id, state, (equal("status_key", status), *created))
             yield {**counted, "Select": "COUNT"}, (state, status)

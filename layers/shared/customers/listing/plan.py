@@ -2,7 +2,7 @@
 
 | asked for                     | read                                                                            |
 |-------------------------------|---------------------------------------------------------------------------------|
-| by created_at                 | `by_created`, whole records                                                     |
+| by created_at                 | `by_created`, whole records; skipped over in `created_keys`                     |
 | by created_at, some statuses  | `by_status`, a range for each status, merged                                    |
 | by status                     | `by_status`; with dates or statuses a range for each status, one after another  |
 | by another field              | its index, filtered; descending in two ranges, so that absent values come last  |
@@ -19,8 +19,6 @@ from customers import keys
 from customers.keys import ABSENT, Index, State
 from customers.listing.query import ListQuery
 
-READ_PAST = 100  # entries before the page that are read and dropped: cheaper than a round trip that counts past them
-
 type Operator = Literal["=", "<", "<=", ">=", "BETWEEN", "IN", "contains"]
 
 
@@ -30,38 +28,42 @@ class Condition:
     operator: Operator
     values: tuple[str, ...]
 
+    def holds(self, value: str) -> bool:
+        """Of a condition on a sort attribute. Strings are in the same order here as in DynamoDB, which sorts UTF-8."""
+        match self.operator:
+            case "BETWEEN":
+                return self.values[0] <= value <= self.values[1]
+            case "<":
+                return value < self.values[0]
+            case "<=":
+                return value <= self.values[0]
+            case ">=":
+                return value >= self.values[0]
+            case _:
+                return value in self.values
+
 
 type KeyRange = tuple[Condition, ...]  # on an index's sort attributes from the left; only the last is no equality
 type Segment = tuple[KeyRange, ...]  # ranges that are merged
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Of a page that has entries: sequential round trips, and what is read in each partition and range."""
-
-    round_trips: int
-    reads: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """`segments` follow each other; none means one for each status that the totals name.
 
-    `order` are the attributes by which entries of several ranges are merged. A `hydrated` entry is only a key, whose
-    record is fetched; otherwise the index has the whole record.
+    `order` are the attributes by which entries of several ranges are merged, and which a place in the listing is told
+    by. A `hydrated` entry is only a key, whose record is fetched; otherwise the index has the whole record. What a page
+    skips is read in the index `skipped`.
     """
 
     strategy: Literal["walk", "search"]
     index: Index
+    skipped: Index
     segments: tuple[Segment, ...] = ()
     filters: tuple[Condition, ...] = ()
     order: tuple[str, ...]
     backward: bool
     hydrated: bool
-    skips: Literal["nothing", "entries", "a count"]
-    totals: Literal["counts", "counts and a COUNT of the range", "matches"]
-    totals_first: bool
-    cost: Cost
 
 
 def plan(query: ListQuery) -> Plan:
@@ -72,45 +74,26 @@ def _walk(query: ListQuery) -> Plan:
     index = keys.SORT_INDEXES[query.sort_field]
     if query.sort_field == "created_at" and query.statuses:
         index = keys.BY_STATUS
-    segments = _segments(query, index)
-    filters = _filters(query) if index not in {keys.BY_CREATED, keys.BY_STATUS} else ()
-    ranges = max(map(len, segments), default=1) * len(query.states) if query.owner_id else None  # None: not known yet
-    far = query.offset > READ_PAST
-    skips: Literal["nothing", "entries", "a count"] = "entries" if query.offset else "nothing"
-    if far and ranges == 1 and not filters:
-        skips = "a count"
-    hydrated = index != keys.BY_CREATED or (far and skips == "entries")
-    totals_first = far or not segments  # far: do not walk past the end
     return Plan(
         strategy="walk",
         index=index,
-        segments=segments,
-        filters=filters,
+        skipped=keys.CREATED_KEYS if index == keys.BY_CREATED else index,
+        segments=_segments(query, index),
+        filters=_filters(query) if index not in {keys.BY_CREATED, keys.BY_STATUS} else (),
         order=("created_at", "id") if query.sort_field == "created_at" else index.sort,
         backward=query.descending,
-        hydrated=hydrated,
-        skips=skips,
-        totals="counts and a COUNT of the range" if query.has_dates else "counts",
-        totals_first=totals_first,
-        cost=_walk_cost(query, index, counted_past=skips == "a count", hydrated=hydrated, totals_first=totals_first),
+        hydrated=index != keys.BY_CREATED,
     )
 
 
 def _search(query: ListQuery) -> Plan:
-    owners = () if query.owner_id else ("owners",)
     return Plan(
         strategy="search",
         index=keys.DIRECTORY,
+        skipped=keys.DIRECTORY,
         order=keys.SORT_INDEXES[query.sort_field].sort,
         backward=query.descending,
         hydrated=True,
-        skips="nothing",
-        totals="matches",
-        totals_first=True,
-        cost=Cost(
-            len(owners) + 3,
-            (*owners, "counts", *(f"directory: all {state}" for state in query.counted_states), _records(query)),
-        ),
     )
 
 
@@ -141,22 +124,6 @@ def status_segments(query: ListQuery, statuses: Iterable[str]) -> tuple[Segment,
 def _filters(query: ListQuery) -> tuple[Condition, ...]:
     statuses = (Condition("status_key", "IN", query.statuses),) if query.statuses else ()
     return (*statuses, *within("created_at", query.date_from, query.date_to))
-
-
-def _walk_cost(query: ListQuery, index: Index, *, counted_past: bool, hydrated: bool, totals_first: bool) -> Cost:
-    owners = () if query.owner_id else ("owners",)
-    reads = [*owners, "counts"]
-    if query.has_dates:
-        reads.append("by_status: keys in the range of dates")
-    reads.append(f"{index.name}: {query.offset + query.limit} {'records' if index == keys.BY_CREATED else 'keys'}")
-    if hydrated:
-        reads.append(_records(query))
-    totals, page = 1 + query.has_dates, counted_past + 1 + hydrated
-    return Cost(len(owners) + (totals + page if totals_first else max(totals, page)), tuple(reads))
-
-
-def _records(query: ListQuery) -> str:
-    return f"records: {query.limit}"
 
 
 def equal(attribute: str, value: str) -> Condition:

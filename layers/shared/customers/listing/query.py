@@ -1,9 +1,12 @@
 """What a listing is asked for: raw query parameters in, a `ListQuery` out, or all that is wrong with them."""
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,7 +22,9 @@ from pydantic_core import PydanticCustomError
 from customers import keys
 from customers.errors import Invalid
 from customers.keys import ABSENT, State
+from customers.listing.position import Position
 
+LISTING_DIGITS = 24  # 96 bits: no two listings of an owner meet
 MAX_WORDS = 50  # of one filter: each may be a range of keys of its own, and IN takes 100 values
 
 _HOURS_MINUTES = r"(?:[01]\d|2[0-3]):[0-5]\d"
@@ -113,10 +118,11 @@ class ListParameters(ListFilters):
     offset: Offset = 0
     sort_field: Annotated[str, AfterValidator(_known_sort_field)] | None = None
     sort_dir: Literal["asc", "desc"] = "desc"
+    cursor: str | None = None
     include_aggregations: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ListQuery:
     """One listing, understood. Dates are timestamps, both inclusive; a status is a `keys.status_key`.
 
@@ -135,7 +141,31 @@ class ListQuery:
     descending: bool = True
     limit: int = 10
     offset: int = 0
+    cursor: str | None = None  # to be read by `cursors`; then it says where the page begins, and not `offset`
+    start: Position | None = None  # what it says
     aggregations: bool = False
+
+    @cached_property
+    def listing(self) -> str:
+        """Names what is listed and in which order, whatever the page: without its words, and the same every time."""
+        scope = (self.owner_id, self.states, self.statuses, self.date_from, self.date_to, self.terms)
+        described = json.dumps([*scope, self.sort_field, self.descending])
+        return hashlib.sha256(described.encode()).hexdigest()[:LISTING_DIGITS]
+
+    @property
+    def wanted(self) -> int:
+        """Entries to read: with a cursor one more than are shown, which tells whether there is another page."""
+        return self.limit + 1 if self.start else self.limit
+
+    @property
+    def shown(self) -> slice:
+        """Which of the wanted entries are shown."""
+        return slice(-self.limit, None) if self.start and self.start.backward else slice(self.limit)
+
+    @property
+    def needs_statuses(self) -> bool:
+        """Whether it matters how many records there are of which status."""
+        return bool(self.statuses or self.aggregations or self.sort_field == "status")
 
     @property
     def has_dates(self) -> bool:
@@ -164,12 +194,15 @@ def parse(params: Mapping[str, str], *, owner_id: str, is_admin: bool) -> ListQu
     Raises `Invalid` with every problem.
     """
     given = validated(ListParameters, params if is_admin else {n: p for n, p in params.items() if n != "owner_id"})
+    if given.cursor and given.offset:
+        raise Invalid.at("query", "offset", msg="Send a cursor or an offset, not both", kind="cursor_and_offset")
     return replace(
         filtered(given, owner_id=owner_id, is_admin=is_admin),
         sort_field=given.sort_field or "created_at",
         descending=given.sort_dir == "desc",
         limit=given.limit,
         offset=given.offset,
+        cursor=given.cursor,
         aggregations=given.include_aggregations,
     )
 
