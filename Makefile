@@ -2,6 +2,7 @@
 
 PORT ?= 4566
 ARCH ?= arm64
+SNAPSTART ?= false
 STACK ?=
 OWNER ?=
 ADMIN ?=
@@ -9,6 +10,7 @@ SCOPES ?=
 FILES ?=
 CUSTOMER ?=
 FORCE ?=
+PART ?=
 ARGS ?= --help
 ENDPOINT ?= http://127.0.0.1:8000
 
@@ -38,8 +40,8 @@ run: .venv/.made .local/sam/.made .local/ministack/.made ## the whole stack on t
 test: .venv/.made .local/sam/.made .local/ministack/.made ## all tests: units, a real engine, the deployed stack
 	$(PYTHON) -m pytest -n 2 --dist loadgroup
 
-bench: .venv/.made .local/ministack/.made ## how fast imports are and how much memory they take, beside a peer (ARGS="--rows 20000")
-	$(PYTHON) -m bench.large_import $(filter-out --help,$(ARGS))
+bench: .local/bench/.made .local/sam/.made .local/ministack/.made ## what requests cost, beside peers (PART=cold, warm, units, scale, load or imports; ARGS=--help)
+	.local/bench/bin/python -m bench $(PART) $(if $(filter-out file,$(origin ARGS)),$(ARGS))
 
 check: .venv/.made .local/sam/.made ## lint, types, import directions, template, documents
 	.venv/bin/ruff check
@@ -49,8 +51,8 @@ check: .venv/.made .local/sam/.made ## lint, types, import directions, template,
 	$(SAM) validate --lint --region us-east-1
 	$(PYTHON) -m tools.documents --check
 
-build: .venv/.made .local/sam/.made ## the artefacts for AWS in .aws-sam/build (ARCH=arm64 or x86_64)
-	$(PYTHON) -m tools.build --arch $(ARCH)
+build: .venv/.made .local/sam/.made ## the artefacts for AWS in .aws-sam/build (ARCH=arm64 or x86_64; SNAPSTART=true)
+	$(PYTHON) -m tools.build --arch $(ARCH) $(if $(filter true,$(SNAPSTART)),--snap-start)
 
 deploy: build ## build, then deploy to AWS; asks for what samconfig.toml does not say
 	$(SAM) deploy --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND $(if $(wildcard samconfig.toml),,--guided)
@@ -73,18 +75,25 @@ pins: $(UV) ## resolve the pinned requirements from pyproject.toml again (UPGRAD
 	$(PINS) pyproject.toml --extra cli --group dev -c layers/shared/requirements.txt -o requirements/dev.txt
 	$(PINS) --group sam -o requirements/sam.txt
 	$(PINS) --group ministack -o requirements/ministack.txt
+	$(PINS) pyproject.toml --extra cli --group bench -c layers/shared/requirements.txt -c requirements/dev.txt -o requirements/bench.txt
 
 clean: ## remove what was built or downloaded here, and the local cloud's data
 	rm -rf .aws-sam .local .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf layers/shared/customers.egg-info
 
-# The three environments. Each is made again when its pins change.
+# The environments. Each is made again when its pins change.
 
 .venv/.made: requirements/dev.txt pyproject.toml .local/.python
 	@echo "Making .venv: what the project and its tests need" >&2
 	@$(UV) venv -q --allow-existing --python $(PYTHON_VERSION) .venv
 	@$(UV) pip install -q --exact --python .venv -r requirements/dev.txt -e .
+	@touch $@
+
+.local/bench/.made: requirements/bench.txt pyproject.toml .local/.python
+	@echo "Making .local/bench: the project, and what it is compared with" >&2
+	@$(UV) venv -q --allow-existing --python $(PYTHON_VERSION) .local/bench
+	@$(UV) pip install -q --exact --python .local/bench -r $< -e .
 	@touch $@
 
 .local/%/.made: requirements/%.txt .local/.python

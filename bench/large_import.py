@@ -1,4 +1,4 @@
-"""How fast a worker imports and how much memory that takes: `make bench`.
+"""How fast a worker imports and how much memory that takes: `make bench PART=imports`.
 
 For each size a process of its own runs the state machine of template.yaml, one chunk at a time, over MiniStack's
 DynamoDB and S3 in another process: only the worker's own processor time counts. The peer, in the same run, is a
@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +23,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table as Grid
 
+from bench import plots, results
+from bench.plots import Bar, Panel
 from customers.dynamodb import Table
 from customers.files import upload_key
 from customers.models import CustomerCreate
@@ -35,14 +38,16 @@ from tools.table import ACCOUNT, create_table
 SIZES = (20_000, 200_000)
 PEER_ROWS = 2_000
 FILE = "people.csv"
+WORKER, ONE_BY_ONE = "rows/s of a worker", "rows/s one by one"
+PACKAGES = ("boto3", "botocore", "pydantic")
 FUNCTIONS = {"SplitImport": "split_import", "ImportChunk": "import_chunk", "FinishImport": "finish_import"}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+def main(given: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="make bench PART=imports", description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES)
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)  # in a process of its own, with an engine
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     if arguments.measure:
         print(json.dumps(measure(arguments.measure)))
         return 0
@@ -58,7 +63,21 @@ def main() -> int:
     for each in measured:
         grid.add_row(*(f"{value:,}" for value in each.values()))
     Console().print(grid)
+    if arguments.rows == SIZES:
+        results.write("imports", {"sizes": measured}, [], PACKAGES)
+        plots.save("imports", [panel_of(each) for each in measured])
     return 0
+
+
+def panel_of(measured: Mapping[str, float]) -> Panel:
+    bars = [
+        Bar(kind, measured[name], f"{measured[name]:,.0f} ({measured[name] / measured[ONE_BY_ONE]:.1f}×)", colour)
+        for kind, name, colour in (
+            ("import", WORKER, plots.OURS_COLOUR),
+            ("one by one", ONE_BY_ONE, plots.PEER_COLOUR),
+        )
+    ]
+    return Panel(f"Import of {measured['rows']:,} rows", "rows for a second of a worker's processor", bars)
 
 
 def prepare(engine: str, rows: int) -> dict[str, str]:
@@ -97,8 +116,8 @@ def measure(rows: int) -> dict[str, float]:
     peer = _rows_per_second_one_by_one(Table(name))
     return {
         "rows": rows,
-        "rows/s of a worker": round(worker),
-        "rows/s one by one": round(peer),
+        WORKER: round(worker),
+        ONE_BY_ONE: round(peer),
         "ratio": round(worker / peer, 1),
         "rows/s split": round(rows / seconds["split_import"]),
         "MB at most": round(peak),
@@ -129,4 +148,4 @@ def _rows_per_second_one_by_one(table: Table) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

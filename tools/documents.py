@@ -1,4 +1,4 @@
-"""Writes every document that is generated: docs/openapi.json, and docs/events with one schema for each type of event.
+"""Writes what is generated: docs/openapi.json, a schema in docs/events for each type of event, the README's costs.
 
 `python -m tools.documents` writes; with `--check` it fails if a file is not what it would write.
 """
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tools import event_schemas, openapi
+from tools import costs, event_schemas, openapi
 from tools.template import ROOT
 
 
@@ -16,7 +16,8 @@ def documents() -> dict[Path, str]:
     """The text of each document."""
     contents: dict[Path, dict[str, Any]] = {openapi.DOCUMENT: openapi.generate()}
     contents |= {event_schemas.DIRECTORY / f"{name}.json": schema for name, schema in event_schemas.generate().items()}
-    return {path: json.dumps(content, indent=1, ensure_ascii=False) + "\n" for path, content in contents.items()}
+    texts = {path: json.dumps(content, indent=1, ensure_ascii=False) + "\n" for path, content in contents.items()}
+    return texts | {costs.README: costs.written(costs.README.read_text())}
 
 
 def main(arguments: list[str]) -> str | None:

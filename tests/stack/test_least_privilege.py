@@ -13,6 +13,7 @@ from customers import keys
 from customers.dynamodb import Table, encode
 from customers.exporting import ExportCreate, Exports
 from customers.files import part_key, upload_key
+from customers.listing.jumps import READ_PAST
 from tests import told
 from tests.handlers import FUNCTIONS, message
 from tests.stack.conftest import Stack, soon
@@ -71,6 +72,11 @@ def exercise_list(stack: Stack) -> Iterator[int]:
     for field in keys.SORT_INDEXES:
         yield stack.call("list_customers", params={"sort_field": field, "limit": 1}, headers=stack.api_key).status_code
     yield stack.call("list_customers", params={"q": "a"}, headers=stack.admin).status_code
+    far = {"offset": READ_PAST + 1, "limit": 1}  # counts past keys, and leaves a bookmark
+    while stack.call("list_customers").json()["meta"]["total"] < READ_PAST + 5:
+        many = "\n".join(["customer_id", *(str(uuid4()) for _ in range(READ_PAST))])
+        assert stack.call("import_customers", file=many.encode()).is_success
+    yield stack.call("list_customers", params=far, headers=stack.api_key).status_code
 
 
 def exercise_create(stack: Stack) -> Iterator[int]:

@@ -115,7 +115,8 @@ class Listing:
         shown = entries[query.shown]
         ends = (walk.values(shown[0]), walk.values(shown[-1])) if shown else None
         leaving, end = None, query.offset + len(shown)
-        if ends and not query.start and len(shown) == query.limit and READ_PAST < end < counts.total(tally, query):
+        more = len(entries) > len(shown) or end < counts.total(tally, query)
+        if ends and more and not query.start and len(shown) == query.limit and end > READ_PAST:
             leaving = self._pool.submit(self._jumps.leave, query, Position(end, ends[1]))
         if shown and "owner_id" in shown[0]:  # the whole record, and not only its key
             customers = [Customer.from_item(entry) for entry in shown]
@@ -137,6 +138,8 @@ class Listing:
         by_owner = _results(counting)
         tally = self._tally(query, by_owner)
         total = counts.total(tally, query)
+        if bookmark := known.bookmarked():  # whoever walks goes on behind the last page, whatever came or went before
+            query, near = replace(query, start=bookmark), True
         if query.start is None and query.offset >= total:
             return [], tally
         if sample is not None:
@@ -172,7 +175,7 @@ class Listing:
         if start and start.backward:
             query = replace(query, offset=max(start.rank - found.number, 1) if more else 0)
         end = query.offset + found.number
-        has_next = start.backward or more if start else end < counts.total(found.tally, query)
+        has_next = start.backward or more if start else more or end < counts.total(found.tally, query)
         has_previous = (more or not start.backward) if start else query.offset > 0
         links = dict[str, str | None]()
         if start or query.offset:

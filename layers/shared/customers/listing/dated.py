@@ -49,7 +49,9 @@ class Dates:
         first, last = _after(query.date_to) if query.date_to else None, query.date_from
         above_first, below_first = self._around(first) if first else (0, 0)
         above_last, below_last = self._around(last) if last else (self.total, self.total)
-        if below_first - above_first + below_last - above_last > below_last - above_first:  # the range may be less
+        ranks_at_most = (below_first - above_first + below_last - above_last) / 2
+        range_probably = (below_last + above_last - below_first - above_first) / 2
+        if ranks_at_most > range_probably:
             with suppress(WalkTooLong):
                 return self._count(None, within("created_at", query.date_from, query.date_to), Budget(self.max_bytes))
         budget = Budget(self.max_bytes)

@@ -36,6 +36,9 @@ class Known:
     fences: Future[Laid] | None = None
     updated_at: Future[str] | None = None
 
+    def bookmarked(self) -> Position | None:
+        return self.bookmark.result() if self.bookmark else None
+
 
 @dataclass(frozen=True, slots=True)
 class _Start:
@@ -69,9 +72,7 @@ class Jumps:
         wanted = min(query.limit, total - query.offset)
         standing = _standing(counted, known.updated_at.result() if known.updated_at else "")
         fences = known.fences.result().standing_at(standing) if known.fences else ()
-        bookmark = known.bookmark.result() if known.bookmark else None
-        positions = [*fences, bookmark] if bookmark else fences
-        start = min(_starts(walk, query.offset, wanted, total, positions), key=lambda each: each.skip)
+        start = min(_starts(walk, query.offset, wanted, total, fences), key=lambda each: each.skip)
         passed = list[Position]()
 
         def note(number: int, values: Values) -> None:

@@ -17,7 +17,7 @@ from customers.listing.query import ListQuery
 
 MIN_FILTERED_READ = 100  # entries of the first read of a filtered range; each further one reads twice as many
 MAX_READ = 10_000  # entries; a page of 1 MB holds hardly more, and some engines take no number beyond 2**31
-STRIDE = 2_500  # entries that are counted past at a time, and so between two fences: about 50 read units
+STRIDE = 2_000  # entries that are counted past at a time, and so between two fences: 40 to 50 read units
 ENTRY_BYTES = 160  # of an index that has keys only
 
 type Partition = tuple[str, State]  # owner_id, state

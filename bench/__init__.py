@@ -1,0 +1,1 @@
+"""Benchmarks that anyone can run again, one module for each part: `make bench PART=cold`."""
