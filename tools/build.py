@@ -24,7 +24,8 @@ type Architecture = Literal["arm64", "x86_64"]
 
 SAM_BIN = ROOT / ".local" / "sam" / "bin"
 ELF_MACHINES: Mapping[str, Architecture] = {"3e": "x86_64", "b7": "arm64"}  # ELF header, e_machine
-ALIAS = "live"  # of the version that is called, where functions start from snapshots
+# Of a function that starts from snapshots: its newest version is called, and only that one kept and paid for.
+PUBLISHED = {"AutoPublishAlias": "live", "AutoPublishAliasAllProperties": True, "VersionDeletionPolicy": "Delete"}
 MARK = ".sources"  # file of a build directory
 UNCHECKED_HASH = 0b01  # PEP 552: the flags of bytecode that nobody compares with its source
 INTERPRETER: str = getattr(sys, "_base_executable", sys.executable)  # an environment's would lend its packages
@@ -153,13 +154,18 @@ def _choose(built: Build, *, snap_start: bool) -> None:
 
     An update sends the stack's old value for a parameter that is not named; CloudFormation then refuses it. SnapStart
     takes snapshots of published versions only, and SAM publishes them under an alias that can depend on no parameter.
+    Functions with a route get one: nobody waits for the others.
     """
     template = load(built.template)
     chosen = {"Architecture": built.architecture, "SnapStart": "true" if snap_start else "false"}
     for parameter, value in chosen.items():
         template["Parameters"][parameter] |= {"AllowedValues": [value], "Default": value}
     if snap_start:
-        template["Globals"]["Function"]["AutoPublishAlias"] = ALIAS
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::Serverless::LayerVersion":
+                resource["Properties"]["PublishLambdaVersion"] = True  # a new layer alone is a new version, too
+            elif any(event["Type"] == "HttpApi" for event in resource.get("Properties", {}).get("Events", {}).values()):
+                resource["Properties"] |= PUBLISHED
     built.template.write_text(yaml.safe_dump(template, sort_keys=False))
 
 

@@ -118,7 +118,11 @@ ERRORS: Mapping[type[ApiError], tuple[ApiError, str]] = {
         (BAD_ID, "The request does not validate."),
         (InternalError(), "A fault of the service."),
         (Unavailable(), "The service could not finish in time; nothing half-written is visible."),
-        (WalkTooLong(), "The page is too far into the list; each try comes nearer to it while nobody writes."),
+        (
+            WalkTooLong(),
+            "The page is too far into the list. While nobody writes, each try comes nearer to it, unless the list is "
+            "filtered or merged: then only cursors lead there.",
+        ),
     )
 }
 
@@ -222,8 +226,8 @@ OPERATIONS: Mapping[str, Operation] = {
             "refused, never clamped. `query` echoes the request as it was understood.\n\n"
             "Follow `Link` to read a whole list: its cursors cost the same at any depth and, while others write, lead "
             "to each customer once. So does an `offset` above 100 that goes on where the page before ended, within "
-            "five minutes; any other `offset` counts from the beginning, and one far into a list of several hundred "
-            "thousand may have to be asked for more than once (`walk_too_long`)."
+            "five minutes, for one reader of that list at a time; any other `offset` counts from the beginning. One "
+            "far into a list of several hundred thousand may be refused (`walk_too_long`)."
         ),
         scope="customers:read",
         query=ListParameters,

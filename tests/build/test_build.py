@@ -18,7 +18,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import Session
 
-from tests.handlers import FUNCTIONS
+from tests.handlers import FUNCTIONS, OPERATIONS
 from tools import build as tool
 from tools.build import (
     HOST_ARCHITECTURE,
@@ -240,9 +240,17 @@ def test_a_layer_that_may_start_from_snapshots_publishes_versions(built: Build, 
     shutil.copy(built.template, chosen.template)
     tool._choose(chosen, snap_start=True)
     template = load(chosen.template)
-    assert template["Globals"]["Function"]["AutoPublishAlias"] == "live"
+    published = {
+        name for name, each in template["Resources"].items() if each.get("Properties", {}).get("AutoPublishAlias")
+    }
+    assert len(published) == len(OPERATIONS)
+    for name in published:  # Lambda takes no snapshot of a function with more room on its disk
+        properties = template["Resources"][name]["Properties"]
+        assert "EphemeralStorage" not in properties
+        assert (properties["AutoPublishAliasAllProperties"], properties["VersionDeletionPolicy"]) == (True, "Delete")
+    assert template["Resources"]["SharedLayer"]["Properties"]["PublishLambdaVersion"] is True
     assert template["Parameters"]["SnapStart"]["AllowedValues"] == ["true"]
-    assert "AutoPublishAlias" not in load(built.template)["Globals"]["Function"]
+    assert "AutoPublishAlias" not in built.template.read_text()
 
 
 def test_the_layer_is_far_below_the_limit_of_lambda(built: Build) -> None:

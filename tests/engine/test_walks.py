@@ -29,7 +29,7 @@ from tests.engine.ledger import Ledger
 from tests.engine.wire import Send, sending
 from tests.handlers import Answer
 
-RECORDS = 1_200
+RECORDS = 800
 PAGE = 200
 LEAVING = 10  # one in so many is deleted during a walk
 CREATED = 500  # at once

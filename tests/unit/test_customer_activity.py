@@ -337,7 +337,7 @@ def test_an_offset_past_the_end_is_an_empty_page_with_the_exact_total(api: Api, 
 def test_an_offset_past_the_end_skips_nothing_to_find_that_out(
     api: Api, mixed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("customers.listing.activity.count_past")
+    monkeypatch.delattr("customers.listing.activity._count_past")
     assert found(api, mixed, offset=6) == []
 
 

@@ -13,13 +13,13 @@ from uuid import UUID
 import pytest
 
 from customers import keys
-from customers.dynamodb import BATCH_WRITE_ITEMS, Table, encode
+from customers.dynamodb import BATCH_WRITE_ITEMS, SETTLE_SECONDS, Table, encode
 from customers.errors import Unavailable, WalkTooLong
 from customers.keys import State
 from customers.listing import Listing, bookmarks, fences, parse
 from customers.listing.answer import Page
 from customers.listing.bookmarks import WALK_SECONDS, Bookmarks
-from customers.listing.fences import SETTLE_SECONDS, Fences, Standing
+from customers.listing.fences import Fences, Standing
 from customers.listing.position import Position
 from customers.listing.walk import ENTRY_BYTES
 from customers.models import Customer

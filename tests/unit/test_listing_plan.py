@@ -72,7 +72,6 @@ def template_index(index: Index) -> dict[str, Any]:
         ({"sort_field": "status"}, "by_status", "by_status"),
         ({"sort_field": "updated_at"}, "by_updated", "by_updated"),
         ({"sort_field": "name", "statuses": ("vip",)}, "by_name", "by_name"),
-        ({"terms": ("ada",), "sort_field": "name"}, "directory", "directory"),
     ],
 )
 def test_a_plan_says_which_index_it_reads_and_which_it_skips_in(
@@ -85,14 +84,6 @@ def test_a_plan_says_which_index_it_reads_and_which_it_skips_in(
 def test_nothing_is_skipped_in_an_index_of_whole_records() -> None:
     projections = {template_index(planned.skipped)["Projection"]["ProjectionType"] for _, planned in EVERY_PLAN}
     assert projections == {"KEYS_ONLY", "INCLUDE"}
-
-
-@pytest.mark.parametrize("field", SORT_FIELDS)
-def test_a_text_makes_it_a_search_whose_order_is_that_of_the_walk(field: str) -> None:
-    search, walk = plan(asked(sort_field=field, terms=("a",))), plan(asked(sort_field=field))
-    assert (search.strategy, walk.strategy) == ("search", "walk")
-    assert (search.order, search.backward) == (walk.order, walk.backward)
-    assert (search.index, search.segments, search.filters) == (keys.DIRECTORY, (), ())
 
 
 def test_only_the_listing_by_creation_reads_whole_records_from_its_index() -> None:

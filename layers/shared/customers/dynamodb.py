@@ -36,6 +36,8 @@ ATTEMPT_MILLISECONDS = 1000 * (CONNECT_SECONDS + READ_SECONDS + SDK_SLEEP_SECOND
 CONTENTION_ATTEMPTS = 8  # of a transaction that meets others (botocore retries none), or a batch with leftovers
 # The first pause's upper bound, doubled each time: 6.35 s in all at the most, half of that on average.
 CONFLICT_SLEEP_SECONDS = 0.05
+# From a record's time stamp until its transaction, which may take all its attempts, shows in every index.
+SETTLE_SECONDS = 60
 BATCH_GET_ITEMS = 100  # DynamoDB's limit for one BatchGetItem
 BATCH_WRITE_ITEMS = 25  # DynamoDB's limit for one BatchWriteItem
 CONNECTIONS = 32  # of one function to DynamoDB; a listing reads partitions side by side

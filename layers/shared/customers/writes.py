@@ -13,8 +13,8 @@ DROPPED_ZEROS = 100  # at a time: an expression has at most 4 KB
 def count(*moves: tuple[Customer, int], at: str) -> Write:
     """Move the owner's counts at the time `at`.
 
-    With them goes a counter of writes, which tells whether a listing's members, or their status or customer_id, have
-    moved since it was last read.
+    With them goes a counter of moves, which tells whether a listing's members, or their status or customer_id, have
+    moved since it was last read, and how often at the most.
     """
     steps = Counter[str]()
     for customer, step in moves:
@@ -23,9 +23,9 @@ def count(*moves: tuple[Customer, int], at: str) -> Write:
     return Write(
         "Update",
         key=keys.count(moves[0][0].owner_id, moves[0][0].id),
-        update="SET moved_at = :at ADD " + ", ".join(["writes :one", *(f"{alias} :{alias[1:]}" for alias in names)]),
+        update="SET moved_at = :at ADD " + ", ".join(["writes :moves", *(f"{alias} :{alias[1:]}" for alias in names)]),
         names=names,
-        values={":at": at, ":one": 1, **{f":{alias[1:]}": steps[name] for alias, name in names.items()}},
+        values={":at": at, ":moves": len(moves), **{f":{alias[1:]}": steps[name] for alias, name in names.items()}},
     )
 
 

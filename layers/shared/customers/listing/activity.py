@@ -16,7 +16,7 @@ from customers.contact_models import ActivityOut
 from customers.dynamodb import BATCH_GET_ITEMS, Item, Table
 from customers.keys import ABSENT
 from customers.listing.query import DateFrom, DateTo, Limit, Offset, Words, validated, words
-from customers.listing.walk import MAX_READ, count_past
+from customers.listing.walk import MAX_READ
 from customers.models import ActivityType, MetaOut, PaginatedResponse, QueryOut, SortOut
 
 TYPE_TOTALS = {"call": "calls_total", "whatsapp": "whatsapp_sent", "email": "emails_sent"}  # statistics, by type
@@ -95,7 +95,7 @@ def _page(table: Table, id: str, query: ActivityParameters, *, wanted: int) -> l
         return []
     asked, skip, start = _asked(id, query), query.offset, None
     if skip and not query.filters:
-        _, start = count_past(table, asked, skip)
+        _, start = _count_past(table, asked, skip)
         if start is None:
             return []
         skip = 0
@@ -110,6 +110,18 @@ def _page(table: Table, id: str, query: ActivityParameters, *, wanted: int) -> l
             break
     page = items[skip : skip + wanted]
     return _hydrated(table, page) if skip else page
+
+
+def _count_past(table: Table, asked: dict[str, Any], skip: int) -> tuple[int, Item | None]:
+    """How many entries were passed, at most `skip`, and the key to go on from (None: the range has no more)."""
+    passed, start = 0, None
+    while passed < skip:
+        page = table.query(start=start, Select="COUNT", Limit=skip - passed, **asked)
+        passed += page.count
+        start = page.last_key
+        if start is None:
+            break
+    return passed, start
 
 
 def _hydrated(table: Table, wanted: list[keys.Key]) -> list[Item]:

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from customers import keys
-from customers.dynamodb import Table
+from customers.dynamodb import SETTLE_SECONDS, Table
 from customers.listing.position import Position
 
-SETTLE_SECONDS = 10  # after a write, until every index shows it: usually well below one
 KEPT_SECONDS = 86_400  # bounds what an index that lags for longer could do
 MAX_BYTES = 100_000  # of one item; of what is more, every other fence is kept
 

@@ -6,7 +6,6 @@
 | by created_at, some statuses  | `by_status`, a range for each status, merged                                    |
 | by status                     | `by_status`; with dates or statuses a range for each status, one after another  |
 | by another field              | its index, filtered; descending in two ranges, so that absent values come last  |
-| a text (`q`)                  | the directory                                                                   |
 
 Every range is read in each partition (owner and state) in scope, and the partitions are merged.
 """
@@ -56,7 +55,6 @@ class Plan:
     skips is read in the index `skipped`.
     """
 
-    strategy: Literal["walk", "search"]
     index: Index
     skipped: Index
     segments: tuple[Segment, ...] = ()
@@ -67,15 +65,11 @@ class Plan:
 
 
 def plan(query: ListQuery) -> Plan:
-    return _search(query) if query.terms else _walk(query)
-
-
-def _walk(query: ListQuery) -> Plan:
+    """Of a listing without a text: that one is searched."""
     index = keys.SORT_INDEXES[query.sort_field]
     if query.sort_field == "created_at" and query.statuses:
         index = keys.BY_STATUS
     return Plan(
-        strategy="walk",
         index=index,
         skipped=keys.CREATED_KEYS if index == keys.BY_CREATED else index,
         segments=_segments(query, index),
@@ -83,17 +77,6 @@ def _walk(query: ListQuery) -> Plan:
         order=("created_at", "id") if query.sort_field == "created_at" else index.sort,
         backward=query.descending,
         hydrated=index != keys.BY_CREATED,
-    )
-
-
-def _search(query: ListQuery) -> Plan:
-    return Plan(
-        strategy="search",
-        index=keys.DIRECTORY,
-        skipped=keys.DIRECTORY,
-        order=keys.SORT_INDEXES[query.sort_field].sort,
-        backward=query.descending,
-        hydrated=True,
     )
 
 

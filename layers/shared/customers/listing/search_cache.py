@@ -22,7 +22,7 @@ from typing import Any
 from uuid import UUID
 
 from customers import keys
-from customers.dynamodb import CONTENTION_ATTEMPTS, Item, Table
+from customers.dynamodb import CONTENTION_ATTEMPTS, SETTLE_SECONDS, Item, Table
 from customers.errors import Unavailable
 from customers.keys import ABSENT, State
 from customers.listing import counts
@@ -35,7 +35,7 @@ from customers.listing.search_columns import First, Part, Place, Row, id_bytes, 
 MAX_BYTES = 150_000_000
 MIN_RECORDS = 2_000  # of an owner: fewer are read as fast as a cache is brought up to date
 MAX_AGE = timedelta(minutes=30)  # less than tombstones live
-SLACK = timedelta(seconds=60)  # longer than all attempts of a transaction take
+SLACK = timedelta(seconds=SETTLE_SECONDS)
 MAX_LOADING = timedelta(minutes=5)  # a load that was interrupted goes on for so long
 RECORD_BYTES = 110  # in memory, about
 CHANGED_BYTES = 500  # likewise, of a record that has changed since it was loaded

@@ -193,15 +193,3 @@ class Walk:
 
 def _holds(key_range: KeyRange, known: dict[str, str]) -> bool:
     return all(c.holds(known[c.attribute]) for c in key_range if c.attribute in known)
-
-
-def count_past(table: Table, asked: dict[str, Any], skip: int) -> tuple[int, Item | None]:
-    """How many entries were passed, at most `skip`, and the key to go on from (None: the range has no more)."""
-    passed, start = 0, None
-    while passed < skip:
-        page = table.query(start=start, Select="COUNT", Limit=skip - passed, **asked)
-        passed += page.count
-        start = page.last_key
-        if start is None:
-            break
-    return passed, start
