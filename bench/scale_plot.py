@@ -34,7 +34,9 @@ def draw(points: Sequence[Point]) -> None:
     figure = Figure(figsize=(WIDTH_INCHES, HEAD_INCHES + BAR_INCHES * len(cases)), layout="constrained")
     units, times = figure.subplots(1, 2, sharey=True)
     sizes = sorted({point.customers for point in points})
-    what = f"hollow: {sizes[0]:,} customers, full: the most that were measured, up to {sizes[-1]:,}"
+    names = [name for name in COLOURS if any(point.backend == name for point in points)]
+    most = [f"{max(point.customers for point in points if point.backend == name):,} ({name})" for name in names]
+    what = f"hollow: {sizes[0]:,} customers, full: {', '.join(most)}"
     _draw(units, cases, points, lambda point: point.read_units)
     _draw(times, cases, points, lambda point: point.modelled_milliseconds or point.milliseconds)
     units.set_title("Read units of a page", loc="left", color=INK)

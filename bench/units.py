@@ -37,7 +37,13 @@ GOALS = (  # of read units at the largest size, and sequential trips
     ("list by name", 8, 2),
     ("list, with quick filters", 2, None),
     ("the next page of a walk by offset", 10, None),
+    ("a far jump, between fences", 40, None),
+    ("a far jump by name, between fences", 40, None),
+    ("list of a month between fences", 60, None),
+    ("search, warm", 12, 2),
+    ("get", 1, 1),
 )
+WALK_BY_OFFSET = 1.2  # of the units of a walk by cursor, at the most
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,14 @@ def _goals(measured: Mapping[int, Measured]) -> Iterator[results.Goal]:
         yield results.Goal(f"{name}: read units", costs[name].read_units, units)
         if trips:
             yield results.Goal(f"{name}: trips", costs[name].trips, trips)
+    for live, of in measured.items():
+        read = {walked.name: walked.read_units for walked in of.walked}
+        if read:
+            yield results.Goal(
+                f"walk of {live:,} by offset / by cursor", read["by offset"] / read["by cursor"], WALK_BY_OFFSET
+            )
+            wrong = sum(walked.wrong for walked in of.walked)
+            yield results.Goal(f"walks of {live:,} while others write: records not shown once", wrong, 0)
 
 
 def _panels(measured: Mapping[int, Measured]) -> Iterator[plots.Panel]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from threading import Event, Thread
 from urllib.parse import parse_qsl, urlsplit
 
@@ -50,12 +51,12 @@ def walks(subject: Subject, meter: Meter, progress: Progress) -> Iterator[Walked
 
 
 def by_offset(subject: Subject) -> Iterator[Answer]:
-    offset, total = 0, 1
-    while offset < total:
+    """Until a page is empty: totals go down while others delete what was passed."""
+    for offset in count(0, PAGE):
         answer = subject.page(limit=PAGE, offset=offset)
-        total = answer.body["meta"]["total"]
+        if not answer.body["data"]:
+            return
         yield answer
-        offset += PAGE
 
 
 def by_cursor(subject: Subject) -> Iterator[Answer]:

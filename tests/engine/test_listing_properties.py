@@ -336,7 +336,7 @@ def behind(query: Asked, cursor: str | None) -> Asked:
 
 @pytest.mark.usefixtures("sizes")
 @given(data_sets(), st.lists(asked(), min_size=4, max_size=4))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_list_of_every_data_equals_a_brute_force_model(
     client: Any, table: Table, lister: Listing, data_set: list[dict[str, Any]], queries: list[Asked]
 ) -> None:

@@ -36,10 +36,8 @@ CREATED = 500  # at once
 CONFLICTS = 0.2  # of all transactions
 LISTINGS = [
     {"sort_field": "created_at", "sort_dir": "desc"},
-    {"sort_field": "created_at", "sort_dir": "asc"},
     {"sort_field": "name", "sort_dir": "desc"},
     {"sort_field": "status", "sort_dir": "asc"},
-    {"sort_field": "customer_id", "sort_dir": "asc"},
     {"sort_field": "created_at", "sort_dir": "desc", "status": "lead,vip"},  # merged
     {"sort_field": "name", "sort_dir": "asc", "status": "lead,null"},  # filtered
 ]

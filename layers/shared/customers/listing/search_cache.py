@@ -33,7 +33,7 @@ from customers.listing.search import Found, id_ranges
 from customers.listing.search_columns import First, Part, Place, Row, id_bytes, microseconds, row_of
 
 MAX_BYTES = 150_000_000
-MIN_RECORDS = 2_000  # of an owner: fewer are read as fast as a cache is brought up to date
+MIN_RECORDS = 200  # of an owner: to scan fewer costs hardly more than to ask what has changed
 MAX_AGE = timedelta(minutes=30)  # less than tombstones live
 SLACK = timedelta(seconds=SETTLE_SECONDS)
 MAX_LOADING = timedelta(minutes=5)  # a load that was interrupted goes on for so long
