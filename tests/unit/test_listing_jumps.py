@@ -610,7 +610,7 @@ def test_many_records_are_walked_to_though_they_are_filtered(world: World) -> No
 def test_an_administrators_page_reads_one_entry_of_each_owner_beside_twice_what_it_shows(
     world: World, asked: dict[str, str]
 ) -> None:
-    owners = 20
+    owners = 25
     for n in range(1, owners):
         world.store(3, owner=f"owner-{n}")
     ranges = owners * (2 if "include_deleted" in asked else 1)
