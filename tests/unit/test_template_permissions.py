@@ -280,6 +280,7 @@ def exercise(api: Api, table: Table) -> None:
     assert api.call("list_customer_campaigns", id).body["meta"]["total"] == 1
     assert api.call("list_customer_activity", id, query="outcome=answered").body["meta"]["total"] == 1
     assert api.call("update_customer", id, {"customer_id": "C-2", "status": "customer"}).status == 200
+    vars(api.app("list_customers").customers._cursors).pop("_secret", None)  # as a new function, which makes it
     for query in (*(f"sort_field={field}" for field in SORT_INDEXES), "q=ada", *DATED):
         assert api.call("list_customers", query=query).body["meta"]["total"] == 1
     assert api.call("delete_customer", id).status == 204

@@ -114,9 +114,9 @@ class Listing:
         entries, tally = self._entries(query, walk, owners)
         shown = entries[query.shown]
         ends = (walk.values(shown[0]), walk.values(shown[-1])) if shown else None
-        leaving, end = None, query.offset + len(shown)
+        leaving, end = None, query.offset + query.limit  # where whoever walks goes on, though others may have deleted
         more = len(entries) > len(shown) or end < counts.total(tally, query)
-        if ends and more and not query.start and len(shown) == query.limit and end > READ_PAST:
+        if ends and more and not query.start and end > READ_PAST:
             leaving = self._pool.submit(self._jumps.leave, query, Position(end, ends[1]))
         if shown and "owner_id" in shown[0]:  # the whole record, and not only its key
             customers = [Customer.from_item(entry) for entry in shown]

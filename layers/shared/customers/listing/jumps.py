@@ -21,7 +21,7 @@ from customers.listing.fences import Fences, Laid, Standing
 from customers.listing.plan import request
 from customers.listing.position import Position
 from customers.listing.query import ListQuery
-from customers.listing.walk import STRIDE, Place, Values, Walk
+from customers.listing.walk import Place, Values, Walk
 
 READ_PAST = 100  # entries before the page that are read and dropped: cheaper than a round trip that skips them
 FENCED_FROM = 6_000  # entries that a page skips: about one page of 1 MB, which is less than fences are worth
@@ -82,7 +82,7 @@ class Jumps:
         try:
             place = start.walk.skip(start.place, start.skip, note)
         finally:
-            if known.fences and start.skip >= STRIDE:  # less would be no fence beyond those that there are
+            if known.fences and passed:
                 self._lay(query, standing, [*fences, *passed])
         entries = start.walk.read(place, wanted)
         return entries if start.walk is walk else entries[::-1]

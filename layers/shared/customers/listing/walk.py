@@ -83,7 +83,7 @@ class Walk:
     def skip(
         self, place: Place, number: int, passed: Callable[[int, Values], None] = lambda _number, _values: None
     ) -> Place:
-        """The place `number` entries further. `passed` is told now and then how many were skipped, and up to where."""
+        """The place `number` entries further. `passed` is told every STRIDE how many were skipped, and up to where."""
         if not number:
             return place
         if not self.countable:
@@ -93,12 +93,14 @@ class Walk:
         for at in range(place.segment, len(self.segments)):
             start = place.behind if at == place.segment else None
             while left:
-                page = self._count(self.segments[at][0], start, min(left, STRIDE))
+                step = min(left, STRIDE)
+                page = self._count(self.segments[at][0], start, step)
                 left -= page.count
                 if page.last_key is None:
                     break
                 start = self.values(page.last_key)
-                passed(number - left, start)
+                if left or step == STRIDE:
+                    passed(number - left, start)
             else:
                 return Place(at, start)
         return Place(len(self.segments))
