@@ -160,7 +160,7 @@ def goals_of(measured: Sequence[Mapping[str, Any]]) -> Iterator[Goal]:
             yield Goal(f"cold get_customer to {peer}, {figure}", get[figure] / other[figure], at_most)
     others = [each for (variant, name), each in found.items() if variant == OURS and name in PLAIN_OPERATIONS]
     for figure in ("cpu_ms", "instructions") if others else ():
-        if figure in get:
+        if figure in get and all(figure in each for each in others):
             worst = max(others, key=lambda each: float(each[figure]))
             name = f"cold {worst['operation']}, the dearest other, to get_customer, {figure}"
             yield Goal(name, worst[figure] / get[figure], 1.25)
