@@ -1,7 +1,7 @@
 """What is read page by page.
 
 GET /customers: `query` says what is asked, `plan` how to read it, `answer` does so, with `walk`, `jumps`, `gather`,
-`search`, `counts` and `cursors`. Without `bookmarks`, `fences` and `search_cache` every answer is the same, only
+`search`, `counts` and `cursors`. Without `bookmarks`, `fences` and `search_cache` answers are as right, only
 dearer. Of one customer: `campaigns` and `activity`.
 """
 

@@ -60,7 +60,7 @@ class _Found:
 
 
 class Listing:
-    """Lists customers of a table. What makes that cheaper may be missing: every answer is the same without it."""
+    """Lists customers of a table. What makes that cheaper may be missing: answers are as right without it."""
 
     def __init__(
         self,

@@ -70,10 +70,8 @@ class Walk:
     def values(self, entry: Item) -> Values:
         return tuple(entry[name] for name in self.plan.order)
 
-    def place(self, position: Position | None) -> Place:
-        """Behind the entry of a position in this walk's direction. Its segment is the last one if none has it."""
-        if position is None:
-            return Place()
+    def place(self, position: Position) -> Place:
+        """Behind the entry of a position in this walk's direction; past the end if no segment has it."""
         known = dict(zip(self.plan.order, position.values, strict=True))
         for number, segment in enumerate(self.segments):
             if any(_holds(key_range, known) for key_range in segment):
